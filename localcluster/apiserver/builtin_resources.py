@@ -12,7 +12,7 @@ _CREATE = ("create",)
 def _resource(
     group: str, version: str, plural: str, kind: str, *, short: str = "", categories: str = "", cluster: bool = False,
     status: bool = False, scale: bool = False, verbs: tuple[str, ...] = READ_WRITE, singular: str = "", hub: str = "",
-    more: tuple[Subresource, ...] = (),
+    stored_as: str = "", more: tuple[Subresource, ...] = (),
 ) -> Resource:  # fmt: skip
     subresources = {s.name: s for s in more}
     if status:
@@ -21,7 +21,7 @@ def _resource(
         subresources["scale"] = Subresource("scale", "Scale", group="autoscaling", version="v1")
     return Resource(
         group, version, plural, kind, not cluster, verbs, tuple(short.split()), tuple(categories.split()),
-        singular, "", dict(sorted(subresources.items())), hub,
+        singular, "", dict(sorted(subresources.items())), hub, stored_as,
     )  # fmt: skip
 
 
