@@ -33,13 +33,14 @@ class APIError(Exception):
         self.message = message
         self.details = details
         self.headers = headers or {}
+        self.status_metadata: JSON = {}
 
     def status(self) -> JSON:
         """The Status object of the answer."""
         status: JSON = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.status_metadata,
             "status": "Failure",
             "message": self.message,
         }
@@ -108,9 +109,9 @@ def gone(message: str) -> APIError:
     return APIError(410, "Expired", message)
 
 
-def method_not_allowed(group: str, plural: str, verb: str) -> APIError:
-    message = f"{verb} is not supported on resources of kind {qualified(group, plural)!r}".replace("'", '"')
-    return APIError(405, "MethodNotAllowed", message, _details(group, plural))
+def method_not_allowed() -> APIError:
+    message = "the server does not allow this method on the requested resource"
+    return APIError(405, "MethodNotAllowed", message, {})
 
 
 def internal(message: str) -> APIError:

@@ -1,0 +1,131 @@
+"""From a request for a resource to the verb that answers it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from localcluster.apiserver import streams
+from localcluster.apiserver.auth import reviews
+from localcluster.apiserver.errors import method_not_allowed, not_supported, path_not_found
+from localcluster.apiserver.errors import invalid as invalid_options
+from localcluster.apiserver.requests import RequestInfo
+from localcluster.apiserver.resources import Resource, Subresource
+from localcluster.apiserver.verbs import deleting, pods, reading, scaling, watching, writing
+from localcluster.apiserver.verbs.call import JSON, Call, options_kind
+
+if TYPE_CHECKING:
+    from localcluster.apiserver.server import Server
+
+STREAMED = frozenset({"log", "exec", "attach", "portforward", "proxy"})
+REVIEWS = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
+_NAMED = frozenset({"get", "update", "patch", "delete"})
+
+
+def check_verb(info: RequestInfo, resource: Resource) -> None:
+    """Raises APIError 404 or 405 where the path or the verb is not of this resource."""
+    if bool(info.namespace) and not resource.namespaced and resource.plural != "namespaces":
+        raise path_not_found()
+    if info.subresource:
+        subresource = resource.subresources.get(info.subresource)
+        if subresource is None:
+            raise path_not_found()
+        if info.subresource not in STREAMED and not _speaks(info.verb, subresource.verbs):
+            raise method_not_allowed()
+        return
+    if info.verb not in resource.verbs:
+        raise method_not_allowed()
+    if info.verb in _NAMED and not info.name:
+        raise method_not_allowed()
+    if info.verb == "create" and (info.name or (resource.namespaced and not info.namespace)):
+        raise method_not_allowed()
+    if info.verb == "deletecollection" and resource.namespaced and not info.namespace:
+        raise method_not_allowed()
+    if resource.namespaced and info.name and not info.namespace:
+        raise method_not_allowed()
+
+
+def _speaks(verb: str, verbs: tuple[str, ...]) -> bool:
+    return verb in verbs
+
+
+def dry_run(info: RequestInfo, query: dict[str, str], body: JSON | None = None) -> bool:
+    """Whether nothing is to be stored. Raises APIError 422 for values other than All."""
+    value = query.get("dryRun", "")
+    if value not in ("", "All"):
+        error = not_supported("dryRun", [value], ("All",))
+        raise invalid_options("meta.k8s.io", options_kind(info.verb), "", [error])
+    return value == "All"
+
+
+async def answer(server: Server, call: Call, request: web.Request) -> web.StreamResponse:
+    """The response to a request whose identity and rights were checked."""
+    info, resource = call.info, call.resource
+    if info.subresource in STREAMED:
+        return await streams.pod_subresource(
+            request, server, resource, call.namespace, info.name, info.subresource, info.rest
+        )
+    if info.verb == "watch":
+        return await watching.serve(call, request, server.stopping)
+    code, body = _answer(server, call)
+    return server.respond(call.form, body, code, call.warnings)
+
+
+def _answer(server: Server, call: Call) -> tuple[int, JSON]:
+    info, resource = call.info, call.resource
+    if resource.group in REVIEWS and info.verb == "create":
+        return 201, reviews.create(server, call)
+    if info.subresource:
+        return _subresource(server, call, resource.subresources[info.subresource])
+    match info.verb:
+        case "get":
+            return 200, reading.get(call)
+        case "list":
+            return 200, reading.list_objects(call)
+        case "create" if resource.plural == "bindings" and not resource.group:
+            return 201, pods.bind(_on_pods(server, call))
+        case "create":
+            return 201, reading.shaped(call, writing.create(call))
+        case "update":
+            existed = call.store.get(resource.storage, call.namespace, info.name) is not None
+            return 200 if existed else 201, reading.shaped(call, writing.update(call))
+        case "patch":
+            obj, created = writing.patch(call)
+            return 201 if created else 200, reading.shaped(call, obj)
+        case "delete":
+            obj, _ = deleting.delete(call)
+            return 200, obj if obj.get("kind") == "Status" else reading.shaped(call, obj)
+        case "deletecollection":
+            return 200, deleting.delete_collection(call)
+    raise method_not_allowed()
+
+
+def _subresource(server: Server, call: Call, subresource: Subresource) -> tuple[int, JSON]:
+    verb = call.info.verb
+    match subresource.name:
+        case "scale":
+            if verb == "get":
+                return 200, scaling.read(call)
+            return 200, scaling.update(call) if verb == "update" else scaling.patch(call)
+        case "binding":
+            return 201, pods.bind(call)
+        case "eviction":
+            return 201, pods.evict(call)
+        case "token":
+            return 201, reviews.token(server, call)
+        case "finalize":
+            return 200, pods.finalize_namespace(call)
+    if verb == "get":
+        return 200, reading.get(call)
+    if verb == "update":
+        return 200, reading.shaped(call, writing.update(call))
+    return 200, reading.shaped(call, writing.patch(call)[0])
+
+
+def _on_pods(server: Server, call: Call) -> Call:
+    resource = server.registry.find("", "v1", "pods")
+    if resource is None:
+        raise path_not_found()
+    return dataclasses.replace(call, resource=resource)

@@ -1,0 +1,285 @@
+"""The API server: HTTPS, and the way of each request through identity, rights and the verbs.
+
+server = Server(settings)
+await server.start()      # listens; /readyz answers 200 from then on
+await server.stop()       # ends watches, closes the store
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from localcluster.apiserver import bootstrap, dispatch
+from localcluster.apiserver.aggregation import Aggregator
+from localcluster.apiserver.auth.attributes import Attributes, forbidden
+from localcluster.apiserver.auth.authentication import Authenticator, impersonate
+from localcluster.apiserver.auth.rbac import Authorizer
+from localcluster.apiserver.auth.tokens import Tokens
+from localcluster.apiserver.builtin_resources import builtin_resources
+from localcluster.apiserver.crd.controller import Definitions
+from localcluster.apiserver.discovery import Discovery
+from localcluster.apiserver.errors import APIError, path_not_found
+from localcluster.apiserver.kinds.base import Context, User
+from localcluster.apiserver.negotiation import Form, negotiate
+from localcluster.apiserver.openapi import OpenAPI
+from localcluster.apiserver.requests import RequestInfo, parse
+from localcluster.apiserver.resources import Registry, Resource
+from localcluster.apiserver.store import Store
+from localcluster.apiserver.verbs.call import Call
+from localcluster.certs import Pki
+
+JSON = dict[str, Any]
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 3 * 1024 * 1024
+"""The real server's limit for a request's body."""
+COMPACTION_SECONDS = 30.0
+PLAIN_404 = "404 page not found\n"
+HEALTH_PATHS = frozenset({"/healthz", "/livez", "/readyz"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a server is set up.
+
+    Attributes:
+        data_dir: everything that is written lies below.
+        address, port: where it listens; port 0 takes a free one.
+        pod_cidr, service_cidr: the cluster's address ranges.
+    """
+
+    data_dir: Path
+    address: str = "127.0.0.1"
+    port: int = 6443
+    pod_cidr: str = "127.65.0.0/17"
+    service_cidr: str = "127.65.128.0/17"
+    node_ports: tuple[int, int] = (30000, 32767)
+
+
+class Server:
+    """One API server. Its parts are public: streams and reviews use `store`, `registry`, `tokens` and `authorizer`."""
+
+    def __init__(self, settings: Settings, pki: Pki) -> None:
+        self.settings = settings
+        self.pki = pki
+        self.store = Store(settings.data_dir / "state.db")
+        self.registry = Registry()
+        for resource in builtin_resources():
+            self.registry.add(resource)
+        self.tokens = Tokens(pki.service_account_key_file, self.store)
+        self.authenticator = Authenticator(pki.ca, self.tokens)
+        self.authorizer = Authorizer(self.store)
+        self.definitions = Definitions(self.registry, self.store)
+        self.aggregator = Aggregator(self)
+        self.discovery = Discovery(self.registry, self.aggregator)
+        self.openapi = OpenAPI(self.registry)
+        self.stopping = asyncio.Event()
+        self.ready = False
+        self.port = settings.port
+        self._runner: web.ServerRunner | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # ---- life
+
+    async def start(self) -> None:
+        self.definitions.start()
+        bootstrap.populate(self)
+        self.store.seal()
+        server = web.Server(self.handle, request_factory=_make_request, access_log=None, keepalive_timeout=120)
+        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=2)
+        await self._runner.setup()
+        site = web.TCPSite(
+            self._runner, self.settings.address, self.settings.port, ssl_context=self._tls(), backlog=1024
+        )
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        bootstrap.publish_address(self)
+        self.ready = True
+        self._tasks.append(asyncio.create_task(self._compact()))
+        self.aggregator.start()
+
+    async def stop(self) -> None:
+        self.ready = False
+        self.stopping.set()
+        for task in self._tasks:
+            task.cancel()
+        await self.aggregator.stop()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self.store.close()
+
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.pki.server.certificate_file, self.pki.server.key_file)
+        context.load_verify_locations(self.pki.ca.certificate_file)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        return context
+
+    async def _compact(self) -> None:
+        while True:
+            await asyncio.sleep(COMPACTION_SECONDS)
+            self.store.compact()
+
+    # ---- requests
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer any request; nothing but a closed connection escapes."""
+        try:
+            return await self._serve(request)
+        except APIError as error:
+            return self.fail(request, error)
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            log.exception("%s %s", request.method, request.path)
+            return self.fail(request, APIError(500, "InternalError", f"Internal error occurred: {error!r}", {}))
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        query = {name: request.query.getall(name)[-1] for name in request.query}
+        watch = query.get("watch", "").lower() in ("1", "t", "true")
+        info = parse(request.method, request.path, watch)
+        user = self.authenticator.authenticate(request.headers, _peer_certificate(request))
+        user = impersonate(user, request.headers, self.authorizer, info_attributes(info, query))
+        attributes = info_attributes(info, query)
+        allowed, reason = self.authorizer.allowed(user, attributes)
+        if not allowed:
+            raise forbidden(user, attributes, reason)
+        if not info.is_resource:
+            return await self._plain_path(request, info, query)
+        if self.aggregator.serves(info.group, info.version):
+            return await self.aggregator.proxy(request, user, info)
+        resource = self.registry.find(info.group, info.version, info.resource)
+        if resource is None:
+            if self.registry.versions(info.group):
+                raise path_not_found()
+            return web.Response(status=404, text=PLAIN_404)
+        dispatch.check_verb(info, resource)
+        if request.content_length is not None and request.content_length > MAX_BODY_BYTES:
+            raise _too_large()
+        streamed = info.subresource in dispatch.STREAMED
+        body = b"" if streamed or info.verb in ("get", "list", "watch") else await _read(request)
+        call = self.call(request, info, resource, user, query, body)
+        return await dispatch.answer(self, call, request)  # type: ignore[arg-type]
+
+    def call(
+        self,
+        request: web.BaseRequest,
+        info: RequestInfo,
+        resource: Resource,
+        user: User,
+        query: dict[str, str],
+        body: bytes,
+    ) -> Call:
+        return Call(
+            info=info,
+            resource=resource,
+            user=user,
+            query=query,
+            form=negotiate(request.headers.get("Accept", ""), query.get("pretty", "") in ("1", "true")),
+            context=self.context(user, dispatch.dry_run(info, query)),
+            store=self.store,
+            registry=self.registry,
+            body=body,
+            content_type=request.headers.get("Content-Type", ""),
+            user_agent=request.headers.get("User-Agent", ""),
+        )
+
+    def context(self, user: User, dry_run: bool = False) -> Context:
+        settings = self.settings
+        now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return Context(user, self.store, now, dry_run, settings.pod_cidr, settings.service_cidr, settings.node_ports)
+
+    async def _plain_path(
+        self, request: web.BaseRequest, info: RequestInfo, query: dict[str, str]
+    ) -> web.StreamResponse:
+        path = info.path
+        if path in HEALTH_PATHS or path.rpartition("/")[0] in HEALTH_PATHS:
+            if path.startswith("/readyz") and not self.ready:
+                return web.Response(status=500, text="[-]not ready")
+            return web.Response(text="ok")
+        if request.method not in ("GET", "HEAD"):
+            raise APIError(
+                405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
+            )
+        accept = request.headers.get("Accept", "")
+        found = await self.discovery.answer(path, accept)
+        if found is None:
+            found = self.openapi.answer(path, query, request.headers)
+        if found is not None:
+            return found
+        document = bootstrap.document(self, path)
+        if document is not None:
+            return self.respond(negotiate(accept), document, 200)
+        parts = path.strip("/").split("/")
+        if parts[0] in ("api", "apis") and len(parts) > 2 and self.registry.versions(parts[1]):
+            raise path_not_found()
+        return web.Response(status=404, text=PLAIN_404)
+
+    # ---- answers
+
+    def respond(self, form: Form, body: JSON, code: int, warnings: Iterable[str] = ()) -> web.Response:
+        response = web.Response(body=form.write(body), status=code, content_type=form.media)
+        for text in dict.fromkeys(warnings):
+            quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+            response.headers.add("Warning", f'299 - "{quoted}"')
+        response.headers["Cache-Control"] = "no-cache, private"
+        return response
+
+    def fail(self, request: web.BaseRequest, error: APIError) -> web.Response:
+        """An error as a Status, in YAML where that was asked for."""
+        form = Form()
+        try:
+            form = Form(negotiate(request.headers.get("Accept", "")).media)
+        except APIError:
+            pass
+        response = self.respond(form, error.status(), error.code)
+        response.headers.update(error.headers)
+        return response
+
+
+def info_attributes(info: RequestInfo, query: dict[str, str]) -> Attributes:
+    """What authorization decides on. A list or watch of one name by a field selector counts as of that name."""
+    if not info.is_resource:
+        return Attributes(verb=info.verb, path=info.path)
+    name = info.name
+    if not name and info.verb in ("list", "watch", "deletecollection"):
+        for term in query.get("fieldSelector", "").split(","):
+            if term.startswith("metadata.name=") and not term.startswith("metadata.name=="):
+                name = term.removeprefix("metadata.name=")
+    return Attributes(
+        info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, name, info.path
+    )
+
+
+def _peer_certificate(request: web.BaseRequest) -> bytes | None:
+    transport = request.transport
+    tls = transport.get_extra_info("ssl_object") if transport is not None else None
+    certificate: bytes | None = tls.getpeercert(True) if tls is not None else None
+    return certificate
+
+
+async def _read(request: web.BaseRequest) -> bytes:
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_large() from None
+
+
+def _too_large() -> APIError:
+    message = f"Request entity too large: limit is {MAX_BODY_BYTES}"
+    return APIError(413, "RequestEntityTooLarge", message)
+
+
+def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY_BYTES)

@@ -1,0 +1,255 @@
+"""The store: every object in memory and in SQLite, versions that only rise, and the recent history for watches.
+
+One event loop does all reading and writing, so a read followed by a write without an `await` between them is atomic.
+A write is committed to SQLite (WAL) before anybody is told of it: what was acknowledged or seen by a watcher survives
+``kill -9``. History is only in memory: after a restart, watches from before it get 410 Gone and list again, as they do
+from a real API server whose watch cache is new.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+JSON = dict[str, Any]
+
+
+HISTORY_EVENTS = 4000
+"""How many events of one resource are kept for watches that start in the past and for pages of an old list."""
+HISTORY_SECONDS = 300.0
+"""How long an event is kept; etcd's default compaction interval in Kubernetes is five minutes too."""
+
+
+class Exists(Exception):
+    """Create of a key that is taken; `obj` is what has it."""
+
+    def __init__(self, obj: JSON) -> None:
+        super().__init__("exists")
+        self.obj = obj
+
+
+class Stale(Exception):
+    """The object is not at the expected version, or gone."""
+
+
+class Expired(Exception):
+    """The wanted version is older than the history; `oldest` is the first that is still known."""
+
+    def __init__(self, oldest: int) -> None:
+        super().__init__(f"compacted up to {oldest}")
+        self.oldest = oldest
+
+
+@dataclass(slots=True)
+class Event:
+    """One change. `obj` is the new state, or the last one with the version of the deletion; `old` the state before.
+
+    `frames` caches encodings of the event for watchers that want the same form.
+    """
+
+    version: int
+    type: str
+    storage: str
+    key: str
+    obj: JSON
+    old: JSON | None
+    time: float
+    frames: dict[Any, bytes] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Table:
+    """The objects of one resource by ``namespace/name``, their keys in order (etcd's), and what changed lately."""
+
+    objects: dict[str, JSON] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
+    history: deque[Event] = field(default_factory=deque)
+    compacted: int = 0
+    watchers: dict[int, Callable[[Event], None]] = field(default_factory=dict)
+
+
+class Store:
+    """Objects by storage key (``apps/deployments``), namespace and name. Returned objects must not be changed."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        # A committed transaction then survives the end of the process, though not of the power.
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS objects"
+            " (storage TEXT, key TEXT, data BLOB NOT NULL, PRIMARY KEY (storage, key)) WITHOUT ROWID"
+        )
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS version (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), value)"
+        )
+        self._db.execute("INSERT OR IGNORE INTO version VALUES (1, 1)")
+        (self.version,) = self._db.execute("SELECT value FROM version").fetchone()
+        self._opened_at = self.version
+        self._tables: dict[str, _Table] = {}
+        self._next_watcher = 0
+        for storage, key, data in self._db.execute("SELECT * FROM objects ORDER BY 1, 2"):
+            table = self._table(storage)
+            table.objects[key] = orjson.loads(data)
+            table.keys.append(key)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def seal(self) -> None:
+        """Forget all history: versions until now can no longer be watched from. For the end of the server's start."""
+        self._opened_at = self.version
+        for table in self._tables.values():
+            table.history.clear()
+            table.compacted = self.version
+
+    # ---- reading
+
+    def get(self, storage: str, namespace: str, name: str) -> JSON | None:
+        table = self._tables.get(storage)
+        return table.objects.get(f"{namespace}/{name}") if table else None
+
+    def list(self, storage: str, namespace: str | None = None) -> list[JSON]:
+        """Objects in the order of namespace and name; of all namespaces if `namespace` is None."""
+        table = self._tables.get(storage)
+        if table is None:
+            return []
+        if namespace is None:
+            return [table.objects[k] for k in table.keys]
+        low = bisect_left(table.keys, f"{namespace}/")
+        high = bisect_left(table.keys, f"{namespace}0")  # "0" comes right after "/"
+        return [table.objects[k] for k in table.keys[low:high]]
+
+    def count(self, storage: str) -> int:
+        table = self._tables.get(storage)
+        return len(table.objects) if table else 0
+
+    def storages(self) -> Iterator[str]:
+        """The storage keys that have held an object since the start."""
+        return iter(list(self._tables))
+
+    def list_at(self, storage: str, version: int) -> list[JSON]:
+        """All objects as they were at a version. Expired if that is too long ago."""
+        table = self._table(storage)
+        if version >= self.version:
+            return self.list(storage)
+        if version < table.compacted:
+            raise Expired(table.compacted)
+        then = dict(table.objects)
+        for event in reversed(table.history):
+            if event.version <= version:
+                break
+            if event.old is None:
+                then.pop(event.key, None)
+            else:
+                then[event.key] = event.old
+        return [then[k] for k in sorted(then)]
+
+    # ---- writing
+
+    def create(self, storage: str, obj: JSON) -> JSON:
+        """Store a new object; it gets its resourceVersion. Raises Exists."""
+        key = key_of(obj)
+        table = self._table(storage)
+        if key in table.objects:
+            raise Exists(table.objects[key])
+        self._write(storage, table, key, "ADDED", obj, None)
+        return obj
+
+    def update(self, storage: str, obj: JSON, old: JSON) -> JSON:
+        """Replace `old`, which must be what is stored now (else Stale), by `obj`, which gets a new resourceVersion."""
+        key = key_of(obj)
+        table = self._table(storage)
+        if table.objects.get(key) is not old:
+            raise Stale
+        self._write(storage, table, key, "MODIFIED", obj, old)
+        return obj
+
+    def delete(self, storage: str, old: JSON) -> JSON:
+        """Remove `old`; the answer is its last state with the version of the deletion. Raises Stale."""
+        key = key_of(old)
+        table = self._table(storage)
+        if table.objects.get(key) is not old:
+            raise Stale
+        last = {**old, "metadata": {**old["metadata"]}}
+        self._write(storage, table, key, "DELETED", last, old)
+        return last
+
+    def _write(self, storage: str, table: _Table, key: str, kind: str, obj: JSON, old: JSON | None) -> None:
+        version = self.version + 1
+        obj["metadata"]["resourceVersion"] = str(version)
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            if kind == "DELETED":
+                db.execute("DELETE FROM objects WHERE storage=? AND key=?", (storage, key))
+            else:
+                db.execute("INSERT OR REPLACE INTO objects VALUES (?,?,?)", (storage, key, orjson.dumps(obj)))
+            db.execute("UPDATE version SET value=?", (version,))
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        self.version = version
+        if kind == "DELETED":
+            del table.objects[key]
+            del table.keys[bisect_left(table.keys, key)]
+        else:
+            if kind == "ADDED":
+                insort(table.keys, key)
+            table.objects[key] = obj
+        event = Event(version, kind, storage, key, obj, old, time.monotonic())
+        table.history.append(event)
+        if len(table.history) > HISTORY_EVENTS:
+            table.compacted = table.history.popleft().version
+        for tell in list(table.watchers.values()):
+            tell(event)
+
+    # ---- history and watching
+
+    def compact(self) -> None:
+        """Drop history older than HISTORY_SECONDS; to be called now and then."""
+        limit = time.monotonic() - HISTORY_SECONDS
+        for table in self._tables.values():
+            while table.history and table.history[0].time < limit:
+                table.compacted = table.history.popleft().version
+
+    def since(self, storage: str, version: int) -> list[Event]:
+        """What happened after a version. Expired if that is too long ago."""
+        table = self._table(storage)
+        if version < table.compacted:
+            raise Expired(table.compacted)
+        start = bisect_right(table.history, version, key=lambda e: e.version)
+        return [table.history[i] for i in range(start, len(table.history))]
+
+    def subscribe(self, storage: str, tell: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `tell` with each change, in order, right after it was committed. The answer ends that."""
+        watchers = self._table(storage).watchers
+        self._next_watcher += 1
+        number = self._next_watcher
+        watchers[number] = tell
+
+        def unsubscribe() -> None:
+            watchers.pop(number, None)
+
+        return unsubscribe
+
+    def _table(self, storage: str) -> _Table:
+        table = self._tables.get(storage)
+        if table is None:
+            table = self._tables[storage] = _Table(compacted=self._opened_at)
+        return table
+
+
+def key_of(obj: JSON) -> str:
+    """``namespace/name``; cluster-scoped objects have an empty namespace."""
+    meta = obj["metadata"]
+    return f"{meta.get('namespace', '')}/{meta['name']}"

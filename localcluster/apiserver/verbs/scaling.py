@@ -1,0 +1,139 @@
+"""The scale subresource: autoscaling/v1 Scale over the replicas of built-in and custom resources."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import Any
+
+from localcluster.apiserver import codec
+from localcluster.apiserver import schema as schemas
+from localcluster.apiserver.errors import STALE, bad_request, conflict, invalid, invalid_value, path_not_found
+from localcluster.apiserver.patch import json_patch, merge_patch, strategic
+from localcluster.apiserver.selectors import format_selector
+from localcluster.apiserver.verbs import writing
+from localcluster.apiserver.verbs.call import Call
+
+JSON = dict[str, Any]
+
+_BUILTIN_PATHS = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+
+
+def _paths(call: Call) -> JSON:
+    if call.resource.crd is None:
+        return _BUILTIN_PATHS
+    if call.resource.crd.scale is None:
+        raise path_not_found()
+    return call.resource.crd.scale
+
+
+def read(call: Call) -> JSON:
+    """The Scale of the object that the path names."""
+    return scale_of(call, call.present(call.find(call.info.name)))
+
+
+def scale_of(call: Call, obj: JSON) -> JSON:
+    paths, meta = _paths(call), obj["metadata"]
+    shown = {k: meta[k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if k in meta}
+    replicas = _at(obj, paths["specReplicasPath"])
+    if replicas is None and call.resource.crd is not None:
+        message = f'the spec replicas field "{paths["specReplicasPath"]}" does not exist'
+        from localcluster.apiserver.errors import internal
+
+        raise internal(message)
+    status: JSON = {"replicas": _at(obj, paths["statusReplicasPath"]) or 0}
+    if call.resource.crd is None:
+        selector: Any = (obj.get("spec") or {}).get("selector")
+        if call.resource.kind == "ReplicationController":
+            selector = {"matchLabels": selector or {}}
+        status["selector"] = format_selector(selector)
+    elif paths.get("labelSelectorPath"):
+        status["selector"] = _at(obj, paths["labelSelectorPath"])
+    if not status.get("selector"):
+        status.pop("selector", None)
+    spec = {"replicas": replicas} if replicas else {}
+    return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": shown, "spec": spec, "status": status}
+
+
+def update(call: Call) -> JSON:
+    """PUT of a Scale."""
+    document, duplicates = writing.decode_body(call)
+    return _write(call, lambda old: document, duplicates)
+
+
+def patch(call: Call) -> JSON:
+    """PATCH of a Scale in any form but apply."""
+    media = call.content_type.partition(";")[0].strip()
+    document, duplicates = codec.decode(call.body, "application/json", strict=True)
+
+    def change(old: JSON) -> JSON:
+        if media == writing.JSON_PATCH:
+            return json_patch.apply(old, document)
+        if media == writing.MERGE_PATCH:
+            return merge_patch.apply(old, document)
+        if media == writing.STRATEGIC_PATCH:
+            return strategic.apply(old, document, _schema())
+        if media == writing.APPLY_PATCH:
+            return merge_patch.apply(old, document)
+        from localcluster.apiserver.errors import APIError
+
+        raise APIError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+
+    return _write(call, change, duplicates)
+
+
+def _schema() -> schemas.Schema:
+    return schemas.builtin("autoscaling", "v1", "Scale")
+
+
+def _write(call: Call, change: Any, duplicates: list[str]) -> JSON:
+    stored = call.find(call.info.name)
+    old = scale_of(call, call.present(stored))
+    new = change(old)
+    for key, wanted in (("kind", "Scale"), ("apiVersion", "autoscaling/v1")):
+        if new.get(key) not in (None, "", wanted):
+            raise bad_request(f"the {key} in the data ({new[key]}) does not match the expected one ({wanted})")
+    codec.conform(
+        new,
+        _schema(),
+        "autoscaling/v1",
+        "Scale",
+        field_validation=call.field_validation,
+        duplicates=duplicates,
+    )
+    name = call.info.name
+    meta = new.get("metadata") or {}
+    if meta.get("name", name) != name:
+        raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
+    replicas = (new.get("spec") or {}).get("replicas", 0)
+    if replicas < 0:
+        error = invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
+        raise invalid("autoscaling", "Scale", name, [error])
+    version = meta.get("resourceVersion")
+    if version and version != stored["metadata"]["resourceVersion"]:
+        raise conflict(call.resource.group, call.resource.plural, name, STALE)
+    path = _paths(call)["specReplicasPath"]
+    # The object itself changes, through its own rules, as if its replicas had been written.
+    inner = dataclasses.replace(call, info=dataclasses.replace(call.info, subresource=""))
+
+    def scaled(live: JSON) -> JSON:
+        obj = copy.deepcopy(live)
+        _set(obj, path, replicas)
+        outer = dataclasses.replace(inner, info=dataclasses.replace(inner.info, subresource="scale"))
+        return writing.own_fields(outer, live, obj)
+
+    return scale_of(call, writing.store_changed(inner, stored, scaled))
+
+
+def _at(obj: JSON, path: str) -> Any:
+    value: Any = obj
+    for name in path.strip(".").split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _set(obj: JSON, path: str, value: Any) -> None:
+    *parents, last = path.strip(".").split(".")
+    for name in parents:
+        obj = obj.setdefault(name, {})
+    obj[last] = value
