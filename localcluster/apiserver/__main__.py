@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 
 from localcluster.apiserver.server import Server, Settings
-from localcluster.certs import Pki
+from localcluster.certs import Pki, write_kubeconfig
 
 
 def main() -> int:
@@ -33,6 +33,7 @@ async def _run(settings: Settings) -> int:
 
     first = str(ipaddress.ip_network(settings.service_cidr)[1])
     server = Server(settings, Pki.open(settings.data_dir, [settings.address, first]))
+    _write_kubeconfigs(settings, server.pki)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -45,6 +46,18 @@ async def _run(settings: Settings) -> int:
     await stop.wait()
     await server.stop()
     return 0
+
+
+def _write_kubeconfigs(settings: Settings, pki: Pki) -> None:
+    """The administrator's and those of the other processes; the node's comes last: the supervisor waits for it."""
+    url, data_dir = f"https://{settings.address}:{settings.port}", settings.data_dir
+    admin = pki.client("admin", "kubernetes-admin", ["system:masters"])
+    write_kubeconfig(data_dir / "kubeconfig", url, pki.ca, admin)
+    (data_dir / "run").mkdir(exist_ok=True)
+    controllers = pki.client("controllers", "system:kube-controller-manager", ["system:masters"])
+    write_kubeconfig(data_dir / "run" / "controllers.kubeconfig", url, pki.ca, controllers)
+    node = pki.client("node", "system:node:local", ["system:nodes", "system:masters"])
+    write_kubeconfig(data_dir / "run" / "node.kubeconfig", url, pki.ca, node)
 
 
 if __name__ == "__main__":
