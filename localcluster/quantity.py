@@ -95,7 +95,7 @@ class Quantity:
         return self.nanos / _NANO
 
     def rounded_up(self, exponent: int) -> Quantity:
-        """Rounded away from zero to a multiple of 10^exponent (-9 to 0); the spelling is kept if that changes nothing."""
+        """Rounded away from zero to a multiple of 10^exponent (-9 to 0); kept as spelled if that changes nothing."""
         step = 10 ** (exponent + 9)
         if self.nanos % step == 0:
             return self
@@ -175,5 +175,5 @@ def parse(value: str | int | float) -> Quantity:
 
 
 def canonical(value: str | int | float) -> str:
-    """The text that the API server shows for a quantity: ``0.1`` as ``100m``, ``1024Mi`` as ``1Gi``. ValueError as `parse`."""
+    """The text that the API server shows: ``0.1`` as ``100m``, ``1024Mi`` as ``1Gi``. ValueError as `parse`."""
     return str(parse(value))

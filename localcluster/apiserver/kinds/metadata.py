@@ -53,7 +53,7 @@ def validate(
 ) -> list[FieldError]:
     """Errors of an object's metadata.
 
-    `name_rule` None is the DNS-1123 subdomain. `builtin` is false for custom resources, whose finalizers need no prefix.
+    `name_rule` None is the DNS-1123 subdomain. Custom resources (`builtin` false) may have finalizers without prefix.
     """
     rule = name_rule or dns1123_subdomain
     meta = obj.get("metadata") or {}
@@ -97,7 +97,8 @@ def _validate_change(new: JSON, old: JSON, path: str) -> list[FieldError]:
         added = sorted(set(new.get("finalizers") or ()) - set(old.get("finalizers") or ()))
         if added:
             shown = ", ".join(show(name) for name in added)
-            detail = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{shown}}}"
+            rule = "no new finalizers can be added if the object is being deleted"
+            detail = f"{rule}, found new finalizers []string{{{shown}}}"
             errors.append(forbidden_field(f"{path}.finalizers", detail))
     for key in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
         if new.get(key) != old.get(key):
