@@ -86,7 +86,7 @@ class Settings:
 def lock(layout: Layout) -> IO[str] | None:
     """Take the data directory for this process; None if another has it."""
     layout.run.mkdir(parents=True, exist_ok=True)
-    file = open(layout.run / "lock", "a")
+    file = open(layout.run / "lock", "a")  # noqa: SIM115 - the lock lasts as long as the file is open
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -196,7 +196,7 @@ class Supervisor:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - this process has no threads
+                preexec_fn=_end_with_parent,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
         pids = {"supervisor": os.getpid()} | {n: p.pid for n, p in self._processes.items()}

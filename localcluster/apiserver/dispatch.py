@@ -9,8 +9,8 @@ from aiohttp import web
 
 from localcluster.apiserver import streams
 from localcluster.apiserver.auth import reviews
-from localcluster.apiserver.errors import method_not_allowed, not_supported, path_not_found
 from localcluster.apiserver.errors import invalid as invalid_options
+from localcluster.apiserver.errors import method_not_allowed, not_supported, path_not_found
 from localcluster.apiserver.requests import RequestInfo
 from localcluster.apiserver.resources import Resource, Subresource
 from localcluster.apiserver.verbs import deleting, pods, reading, scaling, watching, writing

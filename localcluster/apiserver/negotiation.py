@@ -19,7 +19,7 @@ _TRANSFORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How an answer is written. `transform` is empty or one of Table, PartialObjectMetadata, PartialObjectMetadataList."""
+    """How an answer is written. `transform`: empty, Table, PartialObjectMetadata or PartialObjectMetadataList."""
 
     media: str = "application/json"
     transform: str = ""

@@ -21,7 +21,8 @@ from aiohttp import web
 from localcluster.apiserver import bootstrap, dispatch
 from localcluster.apiserver.aggregation import Aggregator
 from localcluster.apiserver.auth.attributes import Attributes, forbidden
-from localcluster.apiserver.auth.authentication import Authenticator, impersonate
+from localcluster.apiserver.auth.authentication import Authenticator
+from localcluster.apiserver.auth.impersonation import impersonate
 from localcluster.apiserver.auth.rbac import Authorizer
 from localcluster.apiserver.auth.tokens import Tokens
 from localcluster.apiserver.builtin_resources import builtin_resources
@@ -76,11 +77,11 @@ class Server:
         for resource in builtin_resources():
             self.registry.add(resource)
         self.tokens = Tokens(pki.service_account_key_file, self.store)
-        self.authenticator = Authenticator(pki.ca, self.tokens)
+        self.authenticator = Authenticator(pki.ca.certificate_file, self.tokens)
         self.authorizer = Authorizer(self.store)
         self.definitions = Definitions(self.registry, self.store)
         self.aggregator = Aggregator(self)
-        self.discovery = Discovery(self.registry, self.aggregator)
+        self.discovery = Discovery(self.registry, f"{settings.address}:{settings.port}", self.aggregator.versions)
         self.openapi = OpenAPI(self.registry)
         self.stopping = asyncio.Event()
         self.ready = False
@@ -149,8 +150,8 @@ class Server:
         watch = query.get("watch", "").lower() in ("1", "t", "true")
         info = parse(request.method, request.path, watch)
         user = self.authenticator.authenticate(request.headers, _peer_certificate(request))
-        user = impersonate(user, request.headers, self.authorizer, info_attributes(info, query))
         attributes = info_attributes(info, query)
+        user = impersonate(user, request.headers, attributes, self.authorizer.allowed)
         allowed, reason = self.authorizer.allowed(user, attributes)
         if not allowed:
             raise forbidden(user, attributes, reason)
@@ -212,11 +213,11 @@ class Server:
                 405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
             )
         accept = request.headers.get("Accept", "")
-        found = await self.discovery.answer(path, accept)
-        if found is None:
-            found = self.openapi.answer(path, query, request.headers)
+        etag = request.headers.get("If-None-Match", "")
+        found = self.discovery.answer(path, accept, etag) or self.openapi.answer(path, accept, etag)
         if found is not None:
-            return found
+            headers = {"Content-Type": found.content_type, **found.headers}
+            return web.Response(body=found.body, status=found.code, headers=headers)
         document = bootstrap.document(self, path)
         if document is not None:
             return self.respond(negotiate(accept), document, 200)

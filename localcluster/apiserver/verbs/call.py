@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from localcluster.apiserver.errors import APIError, bad_request, internal, invalid, not_supported
+from localcluster.apiserver.errors import (
+    APIError,
+    bad_request,
+    invalid,
+    not_found,
+    not_supported,
+)
 from localcluster.apiserver.kinds.base import Context, User
 from localcluster.apiserver.negotiation import Form
 from localcluster.apiserver.requests import RequestInfo
@@ -100,8 +106,6 @@ class Call:
         """The stored object of that name. Raises APIError 404."""
         stored = self.store.get(self.resource.storage, self.namespace, name)
         if stored is None:
-            from localcluster.apiserver.errors import not_found
-
             raise not_found(self.resource.group, self.resource.plural, name)
         return stored
 
@@ -123,6 +127,3 @@ def parse_version(text: str) -> int:
 def plain_internal_error(message: str) -> APIError:
     """500 whose message stands alone and that has no reason, as errors that are no API errors look."""
     return APIError(500, "", message)
-
-
-__all__ = ["Call", "internal", "options_kind", "parse_version", "plain_internal_error"]

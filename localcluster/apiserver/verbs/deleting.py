@@ -94,7 +94,7 @@ def delete_collection(call: Call) -> JSON:
     """Delete all that match; the answer is the list of them as they were."""
     options = read_options(call)
     matches = matcher(call)
-    found = [o for o in call.store.list(call.resource.storage, call.namespace or None)]
+    found = call.store.list(call.resource.storage, call.namespace or None)
     if matches is not None:
         found = [o for o in found if matches(call.present(o))]
     items = [call.present(o) for o in found]

@@ -6,11 +6,14 @@ import copy
 from typing import Any
 
 from localcluster.apiserver.errors import (
+    STALE,
     APIError,
     bad_request,
     conflict,
     internal,
     invalid,
+    not_found,
+    not_supported,
     required,
 )
 from localcluster.apiserver.selectors import matches_object_selector
@@ -30,13 +33,9 @@ def bind(call: Call) -> JSON:
     if not target.get("name"):
         raise invalid("", "Binding", name, [required("target.name")])
     if target.get("kind") not in (None, "", "Node"):
-        from localcluster.apiserver.errors import not_supported
-
         raise invalid("", "Binding", name, [not_supported("target.kind", target["kind"], ("Node", "<empty>"))])
     stored = call.store.get(call.resource.storage, call.namespace, name)
     if stored is None:
-        from localcluster.apiserver.errors import not_found
-
         raise not_found("", "pods", name)
     if stored["metadata"].get("deletionTimestamp"):
         why = f"pod {name} is being deleted, cannot be assigned to a host"
@@ -131,8 +130,6 @@ def finalize_namespace(call: Call) -> JSON:
     wanted = (new.get("spec") or {}).get("finalizers") or []
     version = (new.get("metadata") or {}).get("resourceVersion")
     if version and version != stored["metadata"]["resourceVersion"]:
-        from localcluster.apiserver.errors import STALE
-
         raise conflict("", "namespaces", call.info.name, STALE)
     changed = copy.deepcopy(stored)
     spec = changed.setdefault("spec", {})

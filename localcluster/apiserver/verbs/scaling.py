@@ -8,7 +8,16 @@ from typing import Any
 
 from localcluster.apiserver import codec
 from localcluster.apiserver import schema as schemas
-from localcluster.apiserver.errors import STALE, bad_request, conflict, invalid, invalid_value, path_not_found
+from localcluster.apiserver.errors import (
+    STALE,
+    APIError,
+    bad_request,
+    conflict,
+    internal,
+    invalid,
+    invalid_value,
+    path_not_found,
+)
 from localcluster.apiserver.patch import json_patch, merge_patch, strategic
 from localcluster.apiserver.selectors import format_selector
 from localcluster.apiserver.verbs import writing
@@ -38,8 +47,6 @@ def scale_of(call: Call, obj: JSON) -> JSON:
     replicas = _at(obj, paths["specReplicasPath"])
     if replicas is None and call.resource.crd is not None:
         message = f'the spec replicas field "{paths["specReplicasPath"]}" does not exist'
-        from localcluster.apiserver.errors import internal
-
         raise internal(message)
     status: JSON = {"replicas": _at(obj, paths["statusReplicasPath"]) or 0}
     if call.resource.crd is None:
@@ -75,8 +82,6 @@ def patch(call: Call) -> JSON:
             return strategic.apply(old, document, _schema())
         if media == writing.APPLY_PATCH:
             return merge_patch.apply(old, document)
-        from localcluster.apiserver.errors import APIError
-
         raise APIError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
 
     return _write(call, change, duplicates)

@@ -20,7 +20,9 @@ from localcluster.apiserver.errors import (
     already_exists,
     bad_request,
     conflict,
+    forbidden_field,
     invalid,
+    invalid_value,
     not_found,
     required,
 )
@@ -97,7 +99,8 @@ def store_new(call: Call, new: JSON) -> JSON:
     elif generated and not call.dry_run:
         meta["name"] = _generated_name(meta["generateName"])
         return store_new(call, new)
-    kept = call.storable(new)
+    rest = {k: v for k, v in new.items() if k not in ("kind", "apiVersion", "metadata")}
+    kept = call.storable({"kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta, **rest})
     if call.dry_run:
         if taken is not None:
             raise _exists(resource, taken)
@@ -233,9 +236,7 @@ def _check_preconditions(call: Call, meta: JSON, old_meta: JSON) -> None:
             raise conflict(resource.group, resource.plural, name, STALE)
     elif not resource.behaviour.unconditional_update and call.info.verb == "update":
         detail = "must be specified for an update"
-        from localcluster.apiserver.errors import invalid_value
-
-        error_version = invalid_value("metadata.resourceVersion", 0 if not version else version, detail)
+        error_version = invalid_value("metadata.resourceVersion", version or 0, detail)
         raise invalid(resource.group, resource.kind, name, [error_version])
 
 
@@ -258,20 +259,13 @@ def patch(call: Call) -> tuple[JSON, bool]:
     if media == APPLY_PATCH:
         return _apply(call)
     if call.query.get("force"):
-        from localcluster.apiserver.errors import forbidden_field
-
         error = forbidden_field("force", "may not be specified for non-apply patch")
         raise invalid("meta.k8s.io", "PatchOptions", "", [error])
     stored = call.find(call.info.name)
-    document, duplicates = codec.decode(call.body, "application/json", strict=call.field_validation != "Ignore")
+    make = _patcher(call, media)
 
     def change(old: JSON) -> JSON:
-        if media == JSON_PATCH:
-            new = json_patch.apply(old, document)
-        elif media == MERGE_PATCH:
-            new = merge_patch.apply(old, document)
-        else:
-            new = strategic.apply(old, document, resource.schema)
+        new, duplicates = make(old)
         check_kind(call, new)
         conform(call, new, duplicates)
         new.setdefault("metadata", {})
@@ -281,15 +275,27 @@ def patch(call: Call) -> tuple[JSON, bool]:
     return store_changed(call, stored, change), False
 
 
+def _patcher(call: Call, media: str) -> Callable[[JSON], tuple[JSON, list[str]]]:
+    """What makes the patched object, with its duplicate fields, of the one that is there."""
+    strict = call.field_validation != "Ignore"
+    if media == JSON_PATCH:
+        operations = codec.decode_json_patch(call.body)
+        return lambda old: (json_patch.apply(old, operations), [])
+    if media == MERGE_PATCH:
+        document, duplicates = codec.decode_merge_patch(call.body, strict=strict)
+        return lambda old: (merge_patch.apply(old, document), duplicates)
+    document, duplicates = codec.decode_strategic_patch(call.body, strict=strict)
+    return lambda old: (strategic.apply(old, document, call.resource.schema), duplicates)
+
+
 def _apply(call: Call) -> tuple[JSON, bool]:
     resource = call.resource
     manager = call.query.get("fieldManager", "")
     if not manager:
         error = required("fieldManager", "is required for apply patch")
         raise invalid("meta.k8s.io", "PatchOptions", "", [error])
-    applied, duplicates = codec.decode(call.body, "application/yaml", strict=True)
-    if not isinstance(applied, dict):
-        raise bad_request("error decoding YAML: the patch must be an object")
+    applied, warnings = codec.decode_apply_patch(call.body, field_validation=call.field_validation)
+    call.warnings += warnings
     check_kind(call, applied, must_be_given=True)
     name, namespace = call.info.name, call.namespace
     stored = call.store.get(resource.storage, namespace, name)
@@ -317,7 +323,7 @@ def _apply(call: Call) -> tuple[JSON, bool]:
         if old is not None and new == old:
             return old
         new = copy.deepcopy(new)
-        conform(call, new, duplicates)
+        conform(call, new, [])
         resource.behaviour.default(new)
         return new
 
@@ -360,8 +366,6 @@ def check_kind(call: Call, obj: JSON, must_be_given: bool = False) -> None:
         raise bad_request(message)
     if given_kind != kind:
         if resource.crd is not None:
-            from localcluster.apiserver.errors import invalid_value
-
             error = invalid_value("kind", given_kind, f"must be {kind}")
             raise invalid(resource.group, given_kind, (obj.get("metadata") or {}).get("name", ""), [error])
         package = (resource.group.partition(".")[0] or "core").lower()
