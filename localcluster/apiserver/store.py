@@ -12,7 +12,7 @@ import sqlite3
 import time
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,7 @@ class Store:
         """The storage keys that have held an object since the start."""
         return iter(list(self._tables))
 
-    def list_at(self, storage: str, version: int) -> list[JSON]:
+    def list_at(self, storage: str, version: int) -> Sequence[JSON]:
         """All objects as they were at a version. Expired if that is too long ago."""
         table = self._table(storage)
         if version >= self.version:
@@ -222,7 +222,7 @@ class Store:
             while table.history and table.history[0].time < limit:
                 table.compacted = table.history.popleft().version
 
-    def since(self, storage: str, version: int) -> list[Event]:
+    def since(self, storage: str, version: int) -> Sequence[Event]:
         """What happened after a version. Expired if that is too long ago."""
         table = self._table(storage)
         if version < table.compacted:

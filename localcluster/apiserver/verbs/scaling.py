@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from localcluster.apiserver import codec
@@ -18,7 +19,7 @@ from localcluster.apiserver.errors import (
     invalid_value,
     path_not_found,
 )
-from localcluster.apiserver.patch import json_patch, merge_patch, strategic
+from localcluster.apiserver.patch import json_patch, merge_patch
 from localcluster.apiserver.selectors import format_selector
 from localcluster.apiserver.verbs import writing
 from localcluster.apiserver.verbs.call import Call
@@ -69,29 +70,23 @@ def update(call: Call) -> JSON:
 
 
 def patch(call: Call) -> JSON:
-    """PATCH of a Scale in any form but apply."""
+    """PATCH of a Scale; an apply takes the ownership of the replicas without a conflict."""
     media = call.content_type.partition(";")[0].strip()
-    document, duplicates = codec.decode(call.body, "application/json", strict=True)
-
-    def change(old: JSON) -> JSON:
-        if media == writing.JSON_PATCH:
-            return json_patch.apply(old, document)
-        if media == writing.MERGE_PATCH:
-            return merge_patch.apply(old, document)
-        if media == writing.STRATEGIC_PATCH:
-            return strategic.apply(old, document, _schema())
-        if media == writing.APPLY_PATCH:
-            return merge_patch.apply(old, document)
+    if media == writing.JSON_PATCH:
+        operations = codec.decode_json_patch(call.body)
+        return _write(call, lambda old: json_patch.apply(old, operations), [])
+    if media not in (writing.MERGE_PATCH, writing.STRATEGIC_PATCH, writing.APPLY_PATCH):
         raise APIError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
-
-    return _write(call, change, duplicates)
+    document, duplicates = codec.decode_merge_patch(call.body, strict=True)
+    # A Scale has no lists, so that the other forms mean what a merge patch means.
+    return _write(call, lambda old: merge_patch.apply(old, document), duplicates)
 
 
 def _schema() -> schemas.Schema:
     return schemas.builtin("autoscaling", "v1", "Scale")
 
 
-def _write(call: Call, change: Any, duplicates: list[str]) -> JSON:
+def _write(call: Call, change: Callable[[JSON], JSON], duplicates: list[str]) -> JSON:
     stored = call.find(call.info.name)
     old = scale_of(call, call.present(stored))
     new = change(old)
