@@ -123,7 +123,7 @@ def _parse(body: bytes) -> Any:
 
 
 def unrecognized(kind: str, problem: str, body: bytes) -> APIError:
-    """400 for a body of which not even the kind can be told; quotes its beginning, in hexadecimal if it is no object."""
+    """400 for a body of which not even the kind can be told; quotes its beginning, what is no object in hexadecimal."""
     if not body:
         shown = "<empty>"
     elif body.startswith(b"{"):

@@ -1,7 +1,7 @@
 """Reading YAML as Kubernetes does: what JSON can say, with the scalar types of the YAML library that the API uses.
 
-The rules are those of https://github.com/kubernetes-sigs/yaml: yes, no, on and off are booleans, dates stay text, numbers
-may be octal, and keys become text.
+The rules are those of https://github.com/kubernetes-sigs/yaml: yes, no, on and off are booleans, dates stay text,
+numbers may be octal, and keys become text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_Base):  # type: ignore[misc]
-    """Makes every plain scalar a text; what it means is decided in `_plain`."""
+    """Leaves it to `_plain` what a scalar without quotes means."""
 
     duplicates: list[str]
 
@@ -37,13 +37,15 @@ class _Loader(_Base):  # type: ignore[misc]
         self.duplicates = []
 
 
-_Loader.yaml_implicit_resolvers = {"<": [("tag:yaml.org,2002:merge", re.compile(r"^<<$"))]}
+_PLAIN_TAG = "tag:plain"
+_Loader.yaml_implicit_resolvers = {
+    "<": [("tag:yaml.org,2002:merge", re.compile(r"^<<$"))],
+    None: [(_PLAIN_TAG, re.compile(""))],
+}
 
 
 def _plain(loader: Any, node: Any) -> Any:
     text = node.value
-    if node.style is not None:
-        return text
     if text in _NULLS:
         return None
     if text in _BOOLEANS:
@@ -89,7 +91,7 @@ def _sequence(loader: Any, node: Any) -> list[Any]:
     return [loader.construct_object(item, deep=True) for item in node.value]
 
 
-_Loader.add_constructor("tag:yaml.org,2002:str", _plain)
+_Loader.add_constructor(_PLAIN_TAG, _plain)
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 _Loader.add_constructor("tag:yaml.org,2002:seq", _sequence)
 
