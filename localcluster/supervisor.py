@@ -23,6 +23,8 @@ STOP_SECONDS = 15.0
 """How long the processes have to end after SIGTERM before they are killed."""
 RESTART_BASE_SECONDS = 0.2
 RESTART_MAX_SECONDS = 10.0
+STEADY_SECONDS = 0.5
+"""A process that lived longer than this was well: its next restart is not delayed by former failures."""
 POLL_SECONDS = 0.02
 WATCH_SECONDS = 0.1
 """How often it looks whether a process has died."""
@@ -153,6 +155,7 @@ class Supervisor:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._failures: dict[str, int] = {}
         self._restart_at: dict[str, float] = {}
+        self._started_at: dict[str, float] = {}
         self._stop = False
 
     @property
@@ -199,6 +202,7 @@ class Supervisor:
                 preexec_fn=_end_with_parent,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
+        self._started_at[name] = time.monotonic()
         pids = {"supervisor": os.getpid()} | {n: p.pid for n, p in self._processes.items()}
         temporary = self.layout.state.with_suffix(".new")
         temporary.write_text(json.dumps(pids) + "\n")
@@ -225,6 +229,8 @@ class Supervisor:
             if process.poll() is None:
                 continue
             if name not in self._restart_at:
+                if now - self._started_at[name] > STEADY_SECONDS:
+                    self._failures[name] = 0
                 failures = self._failures[name] = self._failures.get(name, 0) + 1
                 pause = min(RESTART_BASE_SECONDS * 2 ** (failures - 1), RESTART_MAX_SECONDS)
                 self._restart_at[name] = now + pause
