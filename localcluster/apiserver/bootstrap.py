@@ -8,7 +8,7 @@ import platform
 import sys
 from typing import TYPE_CHECKING, Any
 
-from localcluster.apiserver.auth.bootstrap import default_objects
+from localcluster.apiserver.auth.bootstrap import bootstrap_objects, extension_configuration
 from localcluster.apiserver.kinds.base import User
 from localcluster.apiserver.negotiation import Form
 from localcluster.apiserver.requests import RequestInfo
@@ -32,19 +32,12 @@ def populate(server: Server) -> None:
     """Create what is missing; nothing that is there is changed."""
     for name in SYSTEM_NAMESPACES:
         ensure(server, "", "v1", "namespaces", {"metadata": {"name": name}})
-    for obj in default_objects():
-        group, _, version = obj["apiVersion"].rpartition("/")
-        resource = server.registry.of_kind(obj["apiVersion"], obj["kind"])
-        if resource is not None:
-            ensure(server, group, version, resource.plural, obj)
-    for name, value, text in (
-        ("system-cluster-critical", 2000000000, "pods that must run in the cluster"),
-        ("system-node-critical", 2000001000, "pods that must not be moved from their current node"),
-    ):
-        description = f"Used for system critical {text}."
-        priority = {"metadata": {"name": name}, "value": value, "description": description}
-        ensure(server, "scheduling.k8s.io", "v1", "priorityclasses", priority)
-    _publish_authorities(server)
+    by_storage = {r.storage: r for r in server.registry if r.version == r.hub}
+    for storage, obj in bootstrap_objects(server.pki):
+        resource = by_storage[storage]
+        ensure(server, resource.group, resource.version, resource.plural, obj)
+    # Authorities are made anew when the data directory loses them.
+    _replace(server, "", "configmaps", extension_configuration(server.pki), ("data",))
 
 
 def publish_address(server: Server) -> None:
@@ -81,21 +74,6 @@ def publish_address(server: Server) -> None:
     }
     _replace(server, "", "endpoints", endpoints, ("subsets",))
     _replace(server, "discovery.k8s.io", "endpointslices", endpoint_slice, ("endpoints", "ports"))
-
-
-def _publish_authorities(server: Server) -> None:
-    """The ConfigMap from which aggregated API servers learn whom to trust
-    (https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer/)."""
-    data = {
-        "client-ca-file": server.pki.ca.certificate_pem.decode(),
-        "requestheader-allowed-names": '["front-proxy-client"]',
-        "requestheader-client-ca-file": server.pki.front_proxy_ca.certificate_pem.decode(),
-        "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
-        "requestheader-group-headers": '["X-Remote-Group"]',
-        "requestheader-username-headers": '["X-Remote-User"]',
-    }
-    meta = {"name": "extension-apiserver-authentication", "namespace": "kube-system"}
-    _replace(server, "", "configmaps", {"metadata": meta, "data": data}, ("data",))
 
 
 def ensure(server: Server, group: str, version: str, plural: str, obj: JSON) -> JSON:
@@ -136,6 +114,7 @@ def _call(server: Server, resource: Resource, namespace: str, name: str) -> Call
         context=server.context(SYSTEM_USER),
         store=server.store,
         registry=server.registry,
+        authorizer=server.authorizer,
         user_agent="apiserver",
     )
 

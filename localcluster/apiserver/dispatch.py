@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from localcluster.apiserver import streams
-from localcluster.apiserver.auth import reviews
 from localcluster.apiserver.errors import invalid as invalid_options
 from localcluster.apiserver.errors import method_not_allowed, not_supported, path_not_found
 from localcluster.apiserver.requests import RequestInfo
 from localcluster.apiserver.resources import Resource, Subresource
+from localcluster.apiserver.schema import builtin
 from localcluster.apiserver.verbs import deleting, pods, reading, scaling, watching, writing
 from localcluster.apiserver.verbs.call import JSON, Call, options_kind
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from localcluster.apiserver.server import Server
 
 STREAMED = frozenset({"log", "exec", "attach", "portforward", "proxy"})
-REVIEWS = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
 _NAMED = frozenset({"get", "update", "patch", "delete"})
 
 
@@ -63,6 +62,8 @@ def dry_run(info: RequestInfo, query: dict[str, str], body: JSON | None = None) 
 async def answer(server: Server, call: Call, request: web.Request) -> web.StreamResponse:
     """The response to a request whose identity and rights were checked."""
     info, resource = call.info, call.resource
+    if resource.crd is not None and resource.crd.warning:
+        call.warnings.append(resource.crd.warning)
     if info.subresource in STREAMED:
         return await streams.pod_subresource(
             request, server, resource, call.namespace, info.name, info.subresource, info.rest
@@ -75,8 +76,13 @@ async def answer(server: Server, call: Call, request: web.Request) -> web.Stream
 
 def _answer(server: Server, call: Call) -> tuple[int, JSON]:
     info, resource = call.info, call.resource
-    if resource.group in REVIEWS and info.verb == "create":
-        return 201, reviews.create(server, call)
+    if server.reviews.handles(resource.group, resource.plural):
+        body = writing.decode_typed(call, resource.schema, resource.api_version, resource.kind)
+        context = call.context
+        answer = server.reviews.create(
+            resource.group, resource.plural, call.info.namespace, body, call.user, context.now
+        )
+        return 201, answer
     if info.subresource:
         return _subresource(server, call, resource.subresources[info.subresource])
     match info.verb:
@@ -114,7 +120,9 @@ def _subresource(server: Server, call: Call, subresource: Subresource) -> tuple[
         case "eviction":
             return 201, pods.evict(call)
         case "token":
-            return 201, reviews.token(server, call)
+            schema = builtin("authentication.k8s.io", "v1", "TokenRequest")
+            body = writing.decode_typed(call, schema, "authentication.k8s.io/v1", "TokenRequest")
+            return 201, server.tokens.request(call.namespace, call.info.name, body)
         case "finalize":
             return 200, pods.finalize_namespace(call)
     if verb == "get":

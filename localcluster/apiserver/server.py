@@ -24,6 +24,8 @@ from localcluster.apiserver.auth.attributes import Attributes, forbidden
 from localcluster.apiserver.auth.authentication import Authenticator
 from localcluster.apiserver.auth.impersonation import impersonate
 from localcluster.apiserver.auth.rbac import Authorizer
+from localcluster.apiserver.auth.reviews import Reviews
+from localcluster.apiserver.auth.role_aggregation import RoleAggregation
 from localcluster.apiserver.auth.tokens import Tokens
 from localcluster.apiserver.builtin_resources import builtin_resources
 from localcluster.apiserver.crd.controller import Definitions
@@ -79,6 +81,8 @@ class Server:
         self.tokens = Tokens(pki.service_account_key_file, self.store)
         self.authenticator = Authenticator(pki.ca.certificate_file, self.tokens)
         self.authorizer = Authorizer(self.store)
+        self.reviews = Reviews(self.authorizer, self.tokens)
+        self.role_aggregation = RoleAggregation(self.store, now)
         self.definitions = Definitions(self.registry, self.store)
         self.aggregator = Aggregator(self)
         self.discovery = Discovery(self.registry, f"{settings.address}:{settings.port}", self.aggregator.versions)
@@ -190,6 +194,7 @@ class Server:
             context=self.context(user, dispatch.dry_run(info, query)),
             store=self.store,
             registry=self.registry,
+            authorizer=self.authorizer,
             body=body,
             content_type=request.headers.get("Content-Type", ""),
             user_agent=request.headers.get("User-Agent", ""),
@@ -246,6 +251,11 @@ class Server:
         response = self.respond(form, error.status(), error.code)
         response.headers.update(error.headers)
         return response
+
+
+def now() -> str:
+    """The time as API objects have it: RFC 3339, seconds, UTC."""
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def info_attributes(info: RequestInfo, query: dict[str, str]) -> Attributes:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from localcluster.apiserver.auth.rbac import Authorizer
 from localcluster.apiserver.errors import (
     APIError,
     bad_request,
@@ -42,6 +43,7 @@ class Call:
     context: Context
     store: Store
     registry: Registry
+    authorizer: Authorizer
     body: bytes = b""
     content_type: str = ""
     user_agent: str = ""
@@ -88,9 +90,12 @@ class Call:
     def present(self, stored: JSON) -> JSON:
         """A stored object in the version that was asked for; may be the stored object itself."""
         resource = self.resource
-        if stored.get("apiVersion") == resource.api_version:
+        same = stored.get("apiVersion") == resource.api_version
+        if same and resource.crd is None:
             return stored
         shown = resource.behaviour.from_hub(stored)
+        if same:
+            return shown
         return {**shown, "apiVersion": resource.api_version, "kind": resource.kind}
 
     def storable(self, obj: JSON) -> JSON:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from localcluster.apiserver import admission, codec
+from localcluster.apiserver.auth import rbac
+from localcluster.apiserver.auth.escalation import check_write
 from localcluster.apiserver.crd import pruning
 from localcluster.apiserver.errors import (
     STALE,
@@ -82,6 +84,7 @@ def store_new(call: Call, new: JSON) -> JSON:
         meta.pop("namespace", None)
     if generated:
         meta["name"] = _generated_name(meta["generateName"])
+    _check_escalation(call, new, None)
     behaviour.prepare_create(new, context)
     if behaviour.counts_generations:
         meta["generation"] = 1
@@ -175,6 +178,7 @@ def store_changed(call: Call, stored: JSON, change: Callable[[JSON], JSON]) -> J
     meta.pop("generation", None)
     if "generation" in old_meta:
         meta["generation"] = old_meta["generation"]
+    _check_escalation(call, new, old)
     if call.info.subresource == "status":
         behaviour.prepare_status(new, old, context)
         meta = new["metadata"]
@@ -206,6 +210,12 @@ def store_changed(call: Call, stored: JSON, change: Callable[[JSON], JSON]) -> J
     updated = call.store.update(resource.storage, kept, stored)
     behaviour.stored(updated, old, context)
     return call.present(updated)
+
+
+def _check_escalation(call: Call, new: JSON, old: JSON | None) -> None:
+    resource = call.resource
+    if resource.group == rbac.GROUP:
+        check_write(call.authorizer, call.user, resource.plural, new, old, call.namespace, call.info.name)
 
 
 def is_finished(obj: JSON) -> bool:
@@ -349,6 +359,19 @@ def decode_body(call: Call) -> tuple[JSON, list[str]]:
     strict = call.field_validation != "Ignore"
     document, duplicates = codec.decode(call.body, media, strict=strict, kind=call.resource.kind)
     return document if document is not None else {}, duplicates
+
+
+def decode_typed(call: Call, schema: Schema, api_version: str, kind: str) -> JSON:
+    """The body as an object of a kind that is not the resource's own and is not stored (reviews, token requests)."""
+    obj, duplicates = decode_body(call)
+    for key, wanted in (("apiVersion", api_version), ("kind", kind)):
+        given = obj.get(key) or wanted
+        if given != wanted:
+            raise bad_request(f"the {key} in the data ({given}) does not match the expected {key} ({wanted})")
+    obj = {"kind": kind, "apiVersion": api_version, **obj}
+    mode = call.field_validation
+    call.warnings += codec.conform(obj, schema, api_version, kind, field_validation=mode, duplicates=duplicates)
+    return obj
 
 
 def check_kind(call: Call, obj: JSON, must_be_given: bool = False) -> None:
