@@ -1,0 +1,1 @@
+"""The Python runtime: serves one `handler(event, context)` over HTTP, as docs/runtimes.md describes."""
