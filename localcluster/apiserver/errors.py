@@ -152,6 +152,9 @@ _TITLES = {
 # These titles stand without the value.
 _WITHOUT_VALUE = {REQUIRED, FORBIDDEN, TOO_LONG, INTERNAL, TOO_MANY}
 
+OMITTED = object()
+"""As the value of a `FieldError`: the message does not quote any."""
+
 
 def show(value: Any) -> str:
     """A value as field errors quote it: text in double quotes, the rest as JSON."""
@@ -170,7 +173,7 @@ class FieldError:
     def body(self) -> str:
         """The text after the path, which is also the cause's message."""
         text = _TITLES[self.reason]
-        if self.reason not in _WITHOUT_VALUE:
+        if self.reason not in _WITHOUT_VALUE and self.value is not OMITTED:
             text += f": {show(self.value)}"
         return f"{text}: {self.detail}" if self.detail else text
 
