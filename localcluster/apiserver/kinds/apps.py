@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from localcluster.apiserver.errors import FieldError, forbidden_field, invalid_value, required
 from localcluster.apiserver.kinds import field_rules as rules
-from localcluster.apiserver.kinds import formats, label_selectors, metadata, pods
+from localcluster.apiserver.kinds import formats, label_selectors, metadata, pod_defaults, pods
 from localcluster.apiserver.kinds.base import JSON, Context, Kind
 from localcluster.apiserver.kinds.with_status import KindWithStatus, template_of
 
@@ -60,12 +60,12 @@ def _selector_is_immutable(new: JSON, old: JSON) -> list[FieldError]:
 
 class _Workload(KindWithStatus):
     counts_generations = True
-    omitted_of_spec = ("minReadySeconds",)
-    omitted_of_status = ("observedGeneration", "readyReplicas", "availableReplicas", "conditions")
+    omitted_of_spec: tuple[str, ...] = ("minReadySeconds",)
+    omitted_of_status: tuple[str, ...] = ("observedGeneration", "readyReplicas", "availableReplicas", "conditions")
 
     def default(self, obj: JSON) -> None:
         super().default(obj)
-        pods.default_pod_template(template_of(obj["spec"]))
+        pod_defaults.default_pod_template(template_of(obj["spec"]))
 
     def warnings(self, new: JSON, old: JSON | None) -> list[str]:
         return rules.pod_name_warnings(new) if old is None else []
@@ -122,7 +122,7 @@ class Deployment(_Workload):
             }
             value = {"Type": strategy["type"], "RollingUpdate": shown}
             return [formats.unsupported("spec.strategy", value, "Recreate", "RollingUpdate")]
-        unavailable, surge = rolling["maxUnavailable"], rolling["maxSurge"]
+        unavailable, surge = strategy["rollingUpdate"]["maxUnavailable"], strategy["rollingUpdate"]["maxSurge"]
         found = rules.positive_int_or_percent(f"{path}.maxUnavailable", unavailable)
         found += rules.positive_int_or_percent(f"{path}.maxSurge", surge)
         if not rules.int_or_percent_value(unavailable) and not rules.int_or_percent_value(surge):
@@ -230,9 +230,9 @@ class StatefulSet(_Workload):
     @staticmethod
     def _validate_strategy(strategy: JSON) -> list[FieldError]:
         path = "spec.updateStrategy"
-        rolling = strategy.get("rollingUpdate")
+        rolling = strategy.get("rollingUpdate") or {}
         if strategy["type"] == "OnDelete":
-            if rolling is None:
+            if "rollingUpdate" not in strategy:
                 return []
             shown = {"Partition": rolling.get("partition", 0), "MaxUnavailable": rolling.get("maxUnavailable")}
             detail = "only allowed for updateStrategy 'RollingUpdate'"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 from localcluster.apiserver.errors import FieldError, invalid_value, required
-from localcluster.apiserver.kinds import cron_schedules, formats, job_specs, label_selectors, metadata, pods
+from localcluster.apiserver.kinds import cron_schedules, formats, job_specs, label_selectors, metadata, pod_defaults
 from localcluster.apiserver.kinds import field_rules as rules
 from localcluster.apiserver.kinds.base import JSON, Context, Kind
 from localcluster.apiserver.kinds.job_status import validate_job_status
@@ -34,7 +34,7 @@ class Job(KindWithStatus):
     def default(self, obj: JSON) -> None:
         super().default(obj)
         spec = obj["spec"]
-        pods.default_pod_template(template_of(spec))
+        pod_defaults.default_pod_template(template_of(spec))
         if "completions" not in spec and "parallelism" not in spec:
             spec["completions"] = 1
         spec.setdefault("parallelism", 1)
@@ -160,7 +160,7 @@ class CronJob(KindWithStatus):
         spec.setdefault("failedJobsHistoryLimit", 1)
         job = template_of({"template": spec.setdefault("jobTemplate", {})})
         spec["jobTemplate"] = job
-        pods.default_pod_template(template_of(job["spec"]))
+        pod_defaults.default_pod_template(template_of(job["spec"]))
         job_specs.default_pod_failure_policy(job["spec"])
 
     def validate_create(self, new: JSON, context: Context) -> list[FieldError]:
