@@ -94,7 +94,7 @@ def store_new(call: Call, new: JSON) -> JSON:
     errors = metadata.validate(new, resource.namespaced, behaviour.name_rule)
     errors += behaviour.validate_create(new, context)
     if errors:
-        raise invalid(resource.group, resource.kind, meta["name"], errors)
+        raise invalid(_stored_group(resource), resource.kind, meta["name"], errors)
     call.warnings += behaviour.warnings(new, None)
     taken = call.store.get(resource.storage, call.namespace, meta["name"])
     if taken is None:
@@ -114,6 +114,11 @@ def store_new(call: Call, new: JSON) -> JSON:
         raise _exists(resource, error.obj) from None
     behaviour.stored(stored, None, context)
     return call.present(stored)
+
+
+def _stored_group(resource: Resource) -> str:
+    """The group that errors name: that of the stored object, which for events of both groups is the core one."""
+    return resource.storage.partition("/")[0]
 
 
 def _exists(resource: Resource, taken: JSON) -> APIError:
@@ -189,10 +194,10 @@ def store_changed(call: Call, stored: JSON, change: Callable[[JSON], JSON]) -> J
         errors = metadata.validate(new, resource.namespaced, behaviour.name_rule)
         errors += metadata.validate_update(new, old)
         errors += behaviour.validate_update(new, old, context)
-    if behaviour.counts_generations and behaviour.generation_of(new) != behaviour.generation_of(old):
-        meta["generation"] = old_meta.get("generation", 0) + 1
+        if behaviour.counts_generations and behaviour.generation_of(new) != behaviour.generation_of(old):
+            meta["generation"] = old_meta.get("generation", 0) + 1
     if errors:
-        raise invalid(resource.group, resource.kind, name, errors)
+        raise invalid(_stored_group(resource), resource.kind, name, errors)
     call.warnings += behaviour.warnings(new, old)
     call.warnings += admission.validate(resource, "UPDATE", call.info.subresource, new, old, context)
     meta["resourceVersion"] = old_meta["resourceVersion"]
