@@ -52,8 +52,8 @@ def main() -> None:
     from runtimes.python.app import FunctionApp
     from runtimes.python.server import FunctionServer
 
-    def make_app(draining: Callable[[], bool]) -> FunctionApp:
-        app = FunctionApp(settings, _load(settings), draining)
+    def make_app(draining: Callable[[], bool], close_connection: Callable[[], None]) -> FunctionApp:
+        app = FunctionApp(settings, _load(settings), draining, close_connection)
         metrics.prepare()
         return app
 

@@ -7,31 +7,40 @@ from functools import partial
 from typing import Any
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 
 from runtimes.python import log, metrics
 from runtimes.python.answers import error_response
+from runtimes.python.body import BadBody, parse_data, read_body
 from runtimes.python.calls import Call, Calls
-from runtimes.python.events import BadBody, make_context, make_event, parse_data
+from runtimes.python.events import make_context, make_event
 from runtimes.python.handler import Handler
 from runtimes.python.record import Record
 from runtimes.python.request import FunctionRequest
 from runtimes.python.results import as_flask, make_result
 from runtimes.python.settings import Settings
 from runtimes.python.streaming import stream
-from runtimes.sizes import format_size
 
 ALLOWED = ", ".join((*metrics.METHODS, "OPTIONS"))
 
 
 class FunctionApp(Flask):
-    """Serves one handler. `calls` is where its calls run; `draining()` says whether the pod is about to stop."""
+    """Serves one handler. `calls` is where its calls run.
+
+    `draining()` says whether the pod is about to stop, `close_connection()` has the connection of the current
+    request closed after its answer: what follows on it cannot be trusted to be a request.
+    """
 
     request_class = FunctionRequest
 
-    def __init__(self, settings: Settings, handler: Handler, draining: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        handler: Handler,
+        draining: Callable[[], bool],
+        close_connection: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__("function", static_folder=None, template_folder=None, root_path=str(settings.source))
-        self.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
         self.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
         self.json.sort_keys = False  # type: ignore[attr-defined]
         self.settings = settings
@@ -40,6 +49,7 @@ class FunctionApp(Flask):
         self._is_async = inspect.iscoroutinefunction(handler)
         self._context = make_context(settings)
         self._draining = draining
+        self._close_connection = close_connection
         # Before routing, which would redirect `//` and knows no "any method".
         self.before_request(self._serve)
 
@@ -69,14 +79,14 @@ class FunctionApp(Flask):
         if method not in metrics.METHODS:
             raise _Refusal(error_response(405, f"the function is not called with {method}", {"Allow": ALLOWED}))
         try:
-            return parse_data(request.headers.get("Content-Type", ""), request.get_data())
-        except RequestEntityTooLarge:
-            limit = format_size(self.settings.max_body_bytes)
-            raise _Refusal(error_response(413, f"the body is larger than {limit} (FUNC_MAX_BODY)")) from None
-        except ClientDisconnected:
-            raise _Refusal(error_response(400, "the body ended before its length")) from None
+            body = read_body(request.environ, self.settings.max_body_bytes)
         except BadBody as error:
-            raise _Refusal(error_response(400, str(error))) from None
+            self._close_connection()
+            raise _Refusal(error_response(error.status, str(error))) from None
+        try:
+            return parse_data(request.headers.get("Content-Type", ""), body)
+        except BadBody as error:
+            raise _Refusal(error_response(error.status, str(error))) from None
 
     def _call(self, data: Any, record: Record, head: bool) -> Response:
         call = self.calls.start()

@@ -6,6 +6,7 @@ import faulthandler
 import math
 import mmap
 import os
+import resource
 import signal
 import socket
 import struct
@@ -59,6 +60,9 @@ class FunctionWorker(ThreadWorker):
 
     def run(self) -> None:
         # Prints where each thread is when gunicorn ends a process that does not answer (SIGABRT), and on a crash.
+        # Core files of functions are of no use to anybody in a pod, and may be large.
+        signal.signal(signal.SIGABRT, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         faulthandler.enable()
         super().run()
         # A daemon thread, so it runs for as long as others keep the process alive.
@@ -167,10 +171,13 @@ class FunctionArbiter(Arbiter):
 class FunctionServer(BaseApplication):
     """The server of one function. `make_app` imports the handler; it is called once, before any worker is started."""
 
-    def __init__(self, settings: Settings, make_app: Callable[[Callable[[], bool]], FunctionApp]) -> None:
+    def __init__(
+        self, settings: Settings, make_app: Callable[[Callable[[], bool], Callable[[], None]], FunctionApp]
+    ) -> None:
         self.settings = settings
         self.draining = Flag()
         self._make_app = make_app
+        self._current = threading.local()
         super().__init__()
 
     def load_config(self) -> None:
@@ -197,9 +204,14 @@ class FunctionServer(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> FunctionApp:  # type: ignore[override]
-        return self._make_app(self.draining.is_set)
+        return self._make_app(self.draining.is_set, self._close_connection)
+
+    def _close_connection(self) -> None:
+        """Have the connection of this thread's request closed after its answer."""
+        self._current.request.force_close()
 
     def _before_request(self, worker: Any, request: Any) -> None:
+        self._current.request = request
         if self.draining.is_set():
             request.force_close()  # so that the client connects anew, to a pod that stays
 
