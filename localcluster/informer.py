@@ -13,7 +13,7 @@ import random
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from localcluster.client import JSON, ApiStatusError, Client, Gone, NotFound, PatchType, Unreachable
+from localcluster.client import JSON, Client, ClientError, Gone, NotFound, PatchType, Unreachable
 from localcluster.resource_types import ResourceType
 from localcluster.workqueue import WorkQueue
 
@@ -234,7 +234,8 @@ class Informer:
             except Gone:
                 self._must_list = True
             except Exception as error:
-                level = logging.DEBUG if isinstance(error, Unreachable) else logging.WARNING
+                # A custom resource whose definition was deleted is not found until its informer is stopped.
+                level = logging.DEBUG if isinstance(error, (Unreachable, NotFound)) else logging.WARNING
                 log.log(level, "watching %s: %s", self.of.qualified, error)
             if loop.time() - started > RECONNECT_SECONDS[1]:
                 delay = RECONNECT_SECONDS[0]
@@ -364,7 +365,7 @@ async def work(
         except Unreachable as error:
             log.debug("%s %s: %s", name, key, error)
             queue.add_rate_limited(key, retry_unreachable_seconds)
-        except ApiStatusError as error:
+        except ClientError as error:
             log.debug("%s %s: %s", name, key, error)
             queue.add_rate_limited(key)
         except Exception:

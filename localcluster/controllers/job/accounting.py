@@ -76,7 +76,7 @@ def finished_condition(job: JSON) -> JSON | None:
 
 
 def take_account(job: JSON, claimed: Sequence[JSON], decided: str = "") -> Account:
-    """Sort the Job's pods; once it is `decided` to be a FailureTarget, every pod that has not ended counts as failed."""
+    """Sort the Job's pods; once a FailureTarget is `decided`, every pod that has not ended counts as failed."""
     status = job.get("status") or {}
     uncounted = status.get("uncountedTerminatedPods") or {}
     known_succeeded, known_failed = set(uncounted.get("succeeded") or ()), set(uncounted.get("failed") or ())

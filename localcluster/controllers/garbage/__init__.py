@@ -1,0 +1,1 @@
+"""The garbage collector: objects go when their owners have gone."""
