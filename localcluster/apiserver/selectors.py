@@ -174,21 +174,20 @@ def matches_object_selector(selector: JSON | None, labels: Mapping[str, str]) ->
 
 
 def format_selector(selector: JSON | None) -> str:
-    """A LabelSelector object as text, as ``status.selector`` of a Scale has it."""
+    """A LabelSelector object as text, requirements ordered by their keys; empty if it selects all or nothing."""
     if not selector:
         return ""
-    parts = [f"{k}={v}" for k, v in (selector.get("matchLabels") or {}).items()]
+    parts = [(k, f"{k}={v}") for k, v in (selector.get("matchLabels") or {}).items()]
     for expression in selector.get("matchExpressions") or []:
         key, values = expression["key"], ",".join(sorted(expression.get("values") or []))
-        parts.append(
-            {
-                "In": f"{key} in ({values})",
-                "NotIn": f"{key} notin ({values})",
-                "Exists": key,
-                "DoesNotExist": f"!{key}",
-            }[expression["operator"]]
-        )
-    return ",".join(sorted(parts))
+        text = {
+            "In": f"{key} in ({values})",
+            "NotIn": f"{key} notin ({values})",
+            "Exists": key,
+            "DoesNotExist": f"!{key}",
+        }[expression["operator"]]
+        parts.append((key, text))
+    return ",".join(text for _, text in sorted(parts, key=lambda part: part[0]))
 
 
 _FIELD_TERM = re.compile(r"((?:\\.|[^\\=!])*?)(==|!=|=)((?:\\.|[^\\])*)", re.S)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from localcluster.apiserver.kinds import metadata
+from localcluster.apiserver.selectors import matches_object_selector
 
 JSON = dict[str, Any]
 NO_MATCH = "`selector` does not match template `labels`"
@@ -22,23 +23,7 @@ def is_empty(selector: JSON) -> bool:
 
 def matches(selector: JSON | None, labels: Mapping[str, str] | None) -> bool:
     """Whether labels fulfil every requirement. No selector matches nothing, an empty one everything."""
-    return selector is not None and all(_requirements(selector, labels or {}))
-
-
-def _requirements(selector: JSON, labels: Mapping[str, str]) -> Iterator[bool]:
-    for key, value in (selector.get("matchLabels") or {}).items():
-        yield labels.get(key) == value
-    for expression in selector.get("matchExpressions") or ():
-        key, values = expression.get("key", ""), expression.get("values") or ()
-        match expression.get("operator"):
-            case "In":
-                yield key in labels and labels[key] in values
-            case "NotIn":
-                yield key not in labels or labels[key] not in values
-            case "Exists":
-                yield key in labels
-            case "DoesNotExist":
-                yield key not in labels
+    return matches_object_selector(selector, labels or {})
 
 
 def quoted(selector: JSON | None) -> JSON | None:

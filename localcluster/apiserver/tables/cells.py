@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from localcluster.apiserver.selectors import format_selector
+
 JSON = dict[str, Any]
 NONE = "<none>"
 UNKNOWN = "<unknown>"
@@ -73,28 +75,8 @@ def labels(found: Mapping[str, str] | None) -> str:
     return ",".join(f"{k}={v}" for k, v in sorted(found.items())) if found else NONE
 
 
-def selector_text(selector: JSON | None) -> str:
-    """A label selector as its text form, ordered by their keys; empty if it selects all or nothing."""
-    if not selector:
-        return ""
-    parts = [(k, f"{k}={v}") for k, v in sorted((selector.get("matchLabels") or {}).items())]
-    for expression in selector.get("matchExpressions") or ():
-        key, operator = expression.get("key", ""), expression.get("operator", "")
-        values = ",".join(sorted(expression.get("values") or ()))
-        text = {
-            "In": f"{key} in ({values})",
-            "NotIn": f"{key} notin ({values})",
-            "Exists": key,
-            "DoesNotExist": f"!{key}",
-        }.get(operator)
-        if text is None:
-            return "<error>"
-        parts.append((key, text))
-    return ",".join(text for _, text in sorted(parts, key=lambda part: part[0]))
-
-
 def selector(found: JSON | None) -> str:
-    return selector_text(found) or NONE
+    return format_selector(found) or NONE
 
 
 def containers(pod_spec: JSON | None) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from localcluster.apiserver.selectors import format_selector
 from localcluster.apiserver.tables import cells
 from localcluster.apiserver.tables.cells import JSON, NONE, UNKNOWN, UNSET
 from localcluster.apiserver.tables.columns import AGE, CONTAINERS, IMAGES, NAME, Column, of_field, plain
@@ -132,7 +133,7 @@ def deployment_row(obj: JSON, now: datetime) -> list[Any]:
         cells.age(obj, now),
         names,
         images,
-        cells.selector_text(spec.get("selector")),
+        format_selector(spec.get("selector")),
     ]
 
 
