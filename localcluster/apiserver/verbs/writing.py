@@ -414,6 +414,8 @@ def check_namespace(call: Call, meta: JSON) -> None:
     namespace = meta.get("namespace")
     if namespace and namespace != call.namespace:
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    if call.namespace:
+        meta["namespace"] = call.namespace
 
 
 def conform(call: Call, obj: JSON, duplicates: list[str]) -> None:
