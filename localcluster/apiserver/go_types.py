@@ -124,13 +124,16 @@ KEPT_WHEN_EMPTY = {
 """Optional scalar fields that are pointers in Go: false, 0 and "" say something there and are written."""
 
 ALWAYS_WRITTEN = {
+    "EndpointSlice": "endpoints ports",
+    "Role": "rules",
+    "ClusterRole": "rules",
     "APIServiceCondition": "lastTransitionTime",
     "Container": "resources",
     "ContainerStateRunning": "startedAt",
     "ContainerStateTerminated": "finishedAt startedAt",
     "ContainerStatus": "lastState state",
     "CustomResourceDefinitionCondition": "lastTransitionTime",
-    "CustomResourceDefinitionStatus": "acceptedNames",
+    "CustomResourceDefinitionStatus": "conditions storedVersions acceptedNames",
     "DaemonSetCondition": "lastTransitionTime",
     "DaemonSetSpec": "updateStrategy",
     "DeploymentCondition": "lastTransitionTime lastUpdateTime",

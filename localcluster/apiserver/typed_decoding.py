@@ -51,9 +51,15 @@ def complete(obj: JSON, schema: Schema) -> None:
     """Add, in place, what Go writes of an object even if nobody set it (``status: {}``); `decode` does so, too."""
     decoder = compiled(schema)
     if isinstance(decoder, _Object):
-        for name, make in decoder.absent:
+        for name, made in decoder.absent:
             if name not in obj:
-                obj[name] = make()
+                obj[name] = made.zero_copy()
+
+
+def zero(schema: Schema) -> JSON:
+    """What Go writes of an object of a built-in kind in which nothing is set: also null for required lists and maps."""
+    decoder = compiled(schema)
+    return decoder.zero_copy(with_nulls=True) if isinstance(decoder, _Object) else {}
 
 
 class _Walk:
@@ -135,7 +141,8 @@ class Decoder:
     zero: Any = None
     drops_empty = False
 
-    def zero_copy(self) -> Any:
+    def zero_copy(self, with_nulls: bool = False) -> Any:
+        """What is written where nothing is set; with `with_nulls`, also null for lists and maps without omitempty."""
         return self.zero
 
     def read(self, value: Any, path: Path, walk: _Walk) -> Any:
@@ -203,14 +210,16 @@ class _Object(Decoder):
 
     Attributes:
         fields: by name, the decoder and whether an empty value is left out.
-        absent: for the fields that are written even if nobody set them, what makes their value.
+        absent: the scalars and structs that are written even if nobody set them.
+        nulls: the lists and maps for which null is written then.
     """
 
     def __init__(self, schema: Schema) -> None:
         self.name = schema.go_name
         self.go_type = ".".join(schema.name.split(".")[-2:])
         self.fields: dict[str, tuple[Decoder, bool]] = {}
-        self.absent: list[tuple[str, Callable[[], Any]]] = []
+        self.absent: list[tuple[str, Decoder]] = []
+        self.nulls: list[str] = []
 
     def compile(self, schema: Schema) -> None:
         kept = fields_of(KEPT_WHEN_EMPTY, schema.name)
@@ -226,10 +235,15 @@ class _Object(Decoder):
             self.fields[name] = decoder, decoder.drops_empty and not written and name not in kept
             # Lists and maps would be null, which says no more than their absence.
             if written and (is_struct or isinstance(decoder, _Scalar)):
-                self.absent.append((name, decoder.zero_copy))
+                self.absent.append((name, decoder))
+            elif written and decoder.drops_empty:
+                self.nulls.append(name)
 
-    def zero_copy(self) -> Any:
-        return {name: make() for name, make in self.absent}
+    def zero_copy(self, with_nulls: bool = False) -> Any:
+        zero = {name: made.zero_copy(with_nulls) for name, made in self.absent}
+        if with_nulls:
+            zero.update(dict.fromkeys(self.nulls))
+        return zero
 
     def read(self, value: Any, path: Path, walk: _Walk) -> Any:
         if not isinstance(value, dict):
@@ -258,9 +272,9 @@ class _Object(Decoder):
             raise ValueError(mismatch.words(self.name, (path, name), walk.unstructured)) from None
         for name in gone:
             del value[name]
-        for name, make in self.absent:
+        for name, made in self.absent:
             if name not in value:
-                value[name] = make()
+                value[name] = made.zero_copy()
         return value
 
 
