@@ -1,0 +1,552 @@
+"""One container of a pod: start, probe, stop, restart with back-off, and its state all the while.
+
+What is needed to take a living container up again after a restart of the node is in its `record.json`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from localcluster.node import probes
+from localcluster.node.backoff import Backoff, duration
+from localcluster.node.container_log import Collector, LogFile, last_words
+from localcluster.node.environment import ConfigError
+from localcluster.node.exec_session import run_briefly
+from localcluster.node.images import Catalogue, Image, UnknownImage
+from localcluster.node.launch import Launch
+from localcluster.node.pod_events import Events
+from localcluster.node.processes import UNKNOWN_EXIT_CODE, Process, Sweeper
+from localcluster.node.settings import Settings
+from localcluster.node.status import ContainerState, is_sidecar, now_text, waiting
+
+JSON = dict[str, Any]
+
+CONFIG_RETRY_SECONDS = 5.0
+ERR_IMAGE_PULL_SECONDS = 2.0
+"""How long ErrImagePull shows before it becomes ImagePullBackOff."""
+AFTER_HOOK_SECONDS = 2.0
+"""What is left for a program at least when its preStop hook took all the grace, as with a kubelet."""
+GROUP_POLL_SECONDS = 0.05
+MAX_TERMINATION_MESSAGE_BYTES = 4096
+START_ERROR_CODE = 128
+
+
+@dataclass
+class Surroundings:
+    """What all containers of a node share."""
+
+    settings: Settings
+    catalogue: Catalogue
+    events: Events
+    sweeper: Sweeper
+    session: aiohttp.ClientSession
+
+
+class PodOfContainer:
+    """What a container needs of its pod: an interface, implemented by `RunningPod`."""
+
+    pod: JSON
+    address: str
+    log_folder: Path
+    shared: Surroundings
+
+    def container_folder(self, name: str) -> Path:
+        raise NotImplementedError
+
+    async def launch(self, container: JSON, image: Image, container_id: str) -> Launch:
+        raise NotImplementedError
+
+    async def objects_changed(self, timeout_seconds: float) -> None:
+        raise NotImplementedError
+
+    def changed(self) -> None:
+        raise NotImplementedError
+
+    @property
+    def grace_seconds(self) -> float:
+        raise NotImplementedError
+
+
+class Container:
+    """A container of a pod; `init` says whether it is one of the init containers."""
+
+    def __init__(self, pod: PodOfContainer, spec: JSON, *, init: bool) -> None:
+        settings = pod.shared.settings
+        self.spec = spec
+        self.init = init
+        self.state = ContainerState(spec["name"], waiting("PodInitializing" if not init else "ContainerCreating"))
+        self.process: Process | None = None
+        self.env: dict[str, str] = {}
+        self.folder = pod.container_folder(spec["name"])
+        self.log: LogFile | None = None
+        self.out_of_memory = False
+        self.started = asyncio.Event()
+        """Set while the container has started, its startup probe included."""
+        self._pod = pod
+        self._shared = pod.shared
+        self._collector: Collector | None = None
+        self._reaping: asyncio.Task[None] | None = None
+        self._probing: list[asyncio.Task[None]] = []
+        self._background: set[asyncio.Task[Any]] = set()
+        self._crashes = Backoff(settings.backoff_seconds, settings.max_backoff_seconds)
+        self._stop_deadline: float | None = None
+        self._stop_changed = asyncio.Event()
+        self._stopping: asyncio.Task[None] | None = None
+        self._interrupted = False
+        self._finished_at = 0.0
+        self._recover()
+
+    @property
+    def name(self) -> str:
+        return str(self.spec["name"])
+
+    @property
+    def field_path(self) -> str:
+        return f"spec.{'initContainers' if self.init else 'containers'}{{{self.name}}}"
+
+    def log_path(self, restart_count: int | None = None) -> Path:
+        count = self.state.restart_count if restart_count is None else restart_count
+        return self._pod.log_folder / self.name / f"{count}.log"
+
+    # ---- running
+
+    async def run(self) -> None:
+        """Run the container, again and again as the restart policy wants; returns when it is done for good."""
+        while True:
+            if self.process is None:
+                if self.state.terminated is not None:
+                    if not self.restarts():
+                        return
+                    await self._back_off()
+                image = await self._find_image()
+                if not await self._start(image):
+                    continue
+            if self._reaping is not None:
+                await asyncio.shield(self._reaping)
+
+    def restarts(self) -> bool:
+        """Whether the policy starts a container again that ended like this one."""
+        policy = self._pod.pod["spec"].get("restartPolicy", "Always")
+        failed = (self.state.terminated or {}).get("exitCode") != 0
+        if is_sidecar(self.spec) and self.init:
+            return True
+        if self.init or policy == "OnFailure":
+            return failed and policy != "Never"
+        return bool(policy == "Always")
+
+    async def _back_off(self) -> None:
+        now = time.monotonic()
+        left = 0.0 if self._interrupted else self._crashes.remaining(self._finished_at, now)
+        if left > 0:
+            meta = self._pod.pod["metadata"]
+            where = f"{meta['name']}_{meta['namespace']}({meta['uid']})"
+            text = (
+                f"back-off {duration(self._crashes.wait_seconds)} restarting failed container={self.name} pod={where}"
+            )
+            self.state.last_state = self.state.state
+            self._set(waiting("CrashLoopBackOff", text))
+            event = f"Back-off restarting failed container {self.name} in pod {where}"
+            self._event("Warning", "BackOff", event)
+            await asyncio.sleep(left)
+        self._crashes.retry(time.monotonic())
+
+    async def _find_image(self) -> Image:
+        name = self.spec.get("image", "")
+        pulls = Backoff(self._shared.settings.backoff_seconds, self._shared.settings.max_backoff_seconds)
+        policy = self.spec.get("imagePullPolicy", "IfNotPresent")
+        while True:
+            try:
+                image = self._shared.catalogue.find(name)
+            except UnknownImage as error:
+                if policy == "Never":
+                    await self._image_missing(name)
+                else:
+                    await self._pull_failed(name, str(error), pulls)
+            else:
+                text = f'Container image "{name}" already present on machine and can be accessed by the pod'
+                self._event("Normal", "Pulled", text)
+                return image
+
+    async def _image_missing(self, name: str) -> None:
+        text = f'Container image "{name}" is not present with pull policy of Never'
+        self._event("Warning", "ErrImageNeverPull", text)
+        self._event("Warning", "Failed", "Error: ErrImageNeverPull")
+        self._set(waiting("ErrImageNeverPull", text))
+        await asyncio.sleep(self._shared.settings.max_backoff_seconds)
+
+    async def _pull_failed(self, name: str, why: str, pulls: Backoff) -> None:
+        self._event("Normal", "Pulling", f'Pulling image "{name}"')
+        self._event("Warning", "Failed", f'Failed to pull image "{name}": {why}')
+        self._event("Warning", "Failed", "Error: ErrImagePull")
+        self._set(waiting("ErrImagePull", why))
+        pulls.retry(time.monotonic())
+        shown = min(ERR_IMAGE_PULL_SECONDS, pulls.wait_seconds / 2)
+        await asyncio.sleep(shown)
+        self._event("Normal", "BackOff", f'Back-off pulling image "{name}"')
+        self._event("Warning", "Failed", "Error: ImagePullBackOff")
+        self._set(waiting("ImagePullBackOff", f'Back-off pulling image "{name}": ErrImagePull: {why}'))
+        await asyncio.sleep(pulls.wait_seconds - shown)
+
+    async def _start(self, image: Image) -> bool:
+        """Start the program; False if it could not be (its state then says so)."""
+        container_id = uuid.uuid4().hex
+        while True:
+            try:
+                launch = await self._pod.launch(self.spec, image, container_id)
+                break
+            except ConfigError as error:
+                self._event("Warning", "Failed", f"Error: {error}")
+                self._set(waiting("CreateContainerConfigError", str(error)))
+                await self._pod.objects_changed(CONFIG_RETRY_SECONDS)
+        state = self.state
+        if state.container_id:
+            state.restart_count += 1
+            state.last_state = state.state if state.terminated else state.last_state
+        state.container_id = f"process://{container_id}"
+        state.image_id = f"process://{image.match}"
+        self.out_of_memory = self._interrupted = False
+        self._stop_deadline = None
+        self.env = launch.env
+        self._event("Normal", "Created", "Container created")
+        try:
+            self.process = self._spawn(launch)
+        except OSError as error:
+            self._start_failed(launch, error)
+            return False
+        state.state = {"running": {"startedAt": now_text()}}
+        self._save()
+        self._event("Normal", "Started", "Container started")
+        self._reaping = asyncio.create_task(self._reap(self.process))
+        self._pod.changed()
+        if hook := (self.spec.get("lifecycle") or {}).get("postStart"):
+            self._in_background(self._after_start(hook))
+        else:
+            self._begin_probes()
+        return True
+
+    def _spawn(self, launch: Launch) -> Process:
+        settings = self._shared.settings
+        self._forget_logs_before(self.state.restart_count - 1)
+        self.log = LogFile(self.log_path(), settings.max_log_bytes, settings.max_log_files)
+        self._collector = Collector(self.folder, self.log)
+        self._collector.open(fresh=True)
+        out, err = self._collector.child_ends()
+        try:
+            return Process.start(
+                launch.arguments, launch.env, launch.folder, stdin=self._stdin(), stdout=out, stderr=err
+            )
+        except OSError:
+            self._collector.close()
+            raise
+        finally:
+            for fd in (out, err):
+                with contextlib.suppress(OSError):
+                    import os
+
+                    os.close(fd)
+
+    def _stdin(self) -> int:
+        import subprocess
+
+        return subprocess.DEVNULL
+
+    def _start_failed(self, launch: Launch, error: OSError) -> None:
+        program = launch.arguments[0]
+        if isinstance(error, FileNotFoundError) and error.filename in (program, str(launch.folder / program)):
+            in_path = "no such file or directory" if "/" in program else "executable file not found in $PATH"
+            why = f'exec: "{program}": {in_path}'
+        else:
+            why = f'exec: "{program}": {(error.strerror or str(error)).lower()}'
+        text = f"failed to start container process: {why}"
+        self._event("Warning", "Failed", f"Error: {text}")
+        self._finished_at = time.monotonic()
+        self._set(
+            {
+                "terminated": {
+                    "exitCode": START_ERROR_CODE,
+                    "reason": "StartError",
+                    "message": text,
+                    "startedAt": "1970-01-01T00:00:00Z",
+                    "finishedAt": now_text(),
+                    "containerID": self.state.container_id,
+                }
+            }
+        )
+        self._save()
+
+    async def _after_start(self, hook: JSON) -> None:
+        try:
+            failure = await probes.run_hook(hook, self.target(), self._pod.grace_seconds or 30)
+        except TimeoutError:
+            failure = "timed out"
+        if not failure:
+            self._begin_probes()
+        elif self.process is not None:
+            self._event("Warning", "FailedPostStartHook", f"PostStartHook failed: {failure}")
+            await self.stop(self._pod.grace_seconds, "FailedPostStartHook")
+
+    # ---- the end
+
+    async def _reap(self, process: Process) -> None:
+        code = await process.wait()
+        for task in self._probing:
+            task.cancel()
+        self._probing.clear()
+        if self._stop_deadline is not None:
+            # What the main process leaves behind may finish within the grace.
+            # There is nothing to await: no pidfd tells of a whole group.
+            while not process.group_is_empty() and asyncio.get_running_loop().time() < self._stop_deadline:  # noqa: ASYNC110
+                await asyncio.sleep(GROUP_POLL_SECONDS)
+        process.signal(signal.SIGKILL)
+        await self._shared.sweeper.sweep(self.state.container_id.removeprefix("process://"))
+        if self._collector is not None:
+            self._collector.close()
+        self.process = None
+        self._finished_at = time.monotonic()
+        self.started.clear()
+        self.state.ready = self.state.started = False
+        self._set({"terminated": self._terminated(code)})
+        self._save()
+
+    def _terminated(self, code: int) -> JSON:
+        if self._interrupted and code == 0:
+            # Stopped with the node: its work is not known to be done.
+            code = UNKNOWN_EXIT_CODE
+        reason = "OOMKilled" if self.out_of_memory else "Completed" if code == 0 else "Error"
+        result: JSON = {
+            "exitCode": code,
+            "reason": reason,
+            "startedAt": (self.state.state.get("running") or {}).get("startedAt"),
+            "finishedAt": now_text(),
+            "containerID": self.state.container_id,
+        }
+        message = ""
+        with contextlib.suppress(OSError):
+            content = (self.folder / "termination-log").read_bytes()[-MAX_TERMINATION_MESSAGE_BYTES:]
+            message = content.decode(errors="replace")
+        if not message and code and self.spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+            message = last_words(self.log_path())
+        if message:
+            result["message"] = message
+        return result
+
+    async def stop(self, grace_seconds: float, why: str = "") -> None:
+        """End the program: preStop hook, SIGTERM to its group, SIGKILL after the grace. Returns when it has ended.
+
+        A call while another one is at work can only shorten the grace.
+        """
+        if self.process is None:
+            return
+        deadline = asyncio.get_running_loop().time() + grace_seconds
+        if self._stop_deadline is None or deadline < self._stop_deadline:
+            self._stop_deadline = deadline
+            self._stop_changed.set()
+        if self._stopping is None or self._stopping.done():
+            self._stopping = asyncio.create_task(self._stop(self.process, why))
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self, process: Process, why: str) -> None:
+        loop = asyncio.get_running_loop()
+        self._event("Normal", "Killing", why or f"Stopping container {self.name}")
+        lifecycle = self.spec.get("lifecycle") or {}
+        deadline = self._stop_deadline or loop.time()
+        if (hook := lifecycle.get("preStop")) and deadline > loop.time():
+            try:
+                failure = await probes.run_hook(hook, self.target(), deadline - loop.time())
+            except TimeoutError:
+                failure = "timed out"
+            if failure:
+                self._event("Warning", "FailedPreStopHook", f"PreStopHook failed: {failure}")
+            self._stop_deadline = max(self._stop_deadline or 0.0, loop.time() + AFTER_HOOK_SECONDS)
+        process.signal(_stop_signal(lifecycle))
+        reaping = self._reaping
+        if reaping is None:
+            return
+        while not reaping.done() and (left := (self._stop_deadline or 0.0) - loop.time()) > 0:
+            self._stop_changed.clear()
+            changed = asyncio.ensure_future(self._stop_changed.wait())
+            await asyncio.wait({reaping, changed}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            changed.cancel()
+        process.signal(signal.SIGKILL)
+        await asyncio.shield(reaping)
+
+    async def interrupt(self, grace_seconds: float) -> None:
+        """Stop because the node stops: the container is to run again with the next start of the node."""
+        self._interrupted = True
+        await self.stop(grace_seconds)
+
+    def abandon(self) -> None:
+        """Let go of the program without ending it; a later node takes it up again."""
+        for task in [*self._probing, *self._background, *([self._reaping] if self._reaping else [])]:
+            task.cancel()
+        if self.process is not None:
+            self.process.close()
+        if self._collector is not None:
+            self._collector.abandon()
+
+    # ---- probes
+
+    def target(self) -> probes.Target:
+        named = {p["name"]: int(p["containerPort"]) for p in self.spec.get("ports") or [] if p.get("name")}
+        return probes.Target(self._shared.session, self._pod.address, named, self._exec)
+
+    async def _exec(self, command: Sequence[str], timeout: float) -> tuple[int | None, str]:
+        return await run_briefly(command, self.env, self.folder / "root", timeout)
+
+    def _begin_probes(self) -> None:
+        if self.process is None:
+            return
+        if probe := self.spec.get("startupProbe"):
+            self._probe(probe, "Startup", self._startup_result, early=True)
+        else:
+            self._startup_result(True)
+
+    def _startup_result(self, success: bool) -> None:
+        if not success:
+            self._unhealthy(self.spec["startupProbe"], "startup")
+            return
+        if self.state.started:
+            return
+        for task in self._probing:
+            task.cancel()
+        self._probing.clear()
+        self.state.started = True
+        self.started.set()
+        if probe := self.spec.get("readinessProbe"):
+            self._probe(probe, "Readiness", self._readiness_result, early=not self.state.ready)
+        else:
+            self.state.ready = True
+        if probe := self.spec.get("livenessProbe"):
+            self._probe(probe, "Liveness", self._liveness_result, early=False)
+        self._save()
+        self._pod.changed()
+
+    def _readiness_result(self, success: bool) -> None:
+        if self.state.ready != success and self.process is not None:
+            self.state.ready = success
+            self._save()
+            self._pod.changed()
+
+    def _liveness_result(self, success: bool) -> None:
+        if not success:
+            self._unhealthy(self.spec["livenessProbe"], "liveness")
+
+    def _unhealthy(self, probe: JSON, kind: str) -> None:
+        if self.process is None or self._stop_deadline is not None:
+            return
+        grace = probe.get("terminationGracePeriodSeconds")
+        text = f"Container {self.name} failed {kind} probe, will be restarted"
+        self._in_background(self.stop(self._pod.grace_seconds if grace is None else float(grace), text))
+
+    def _probe(self, probe: JSON, kind: str, on_result: Callable[[bool], None], *, early: bool) -> None:
+        def failed(message: str) -> None:
+            self._event("Warning", "Unhealthy", f"{kind} probe failed: {message}")
+
+        watch = probes.watch(probe, self.target(), early=early, on_result=on_result, on_failure=failed)
+        self._probing.append(asyncio.create_task(watch))
+
+    # ---- what survives a restart of the node
+
+    def _save(self) -> None:
+        state, process = self.state, self.process
+        record = {
+            "state": state.state,
+            "lastState": state.last_state,
+            "restartCount": state.restart_count,
+            "ready": state.ready,
+            "started": state.started,
+            "containerID": state.container_id,
+            "imageID": state.image_id,
+            "pid": process.pid if process else 0,
+            "startedTicks": process.started_ticks if process else 0,
+            "interrupted": self._interrupted,
+            "env": self.env,
+            "waitSeconds": self._crashes.wait_seconds,
+        }
+        path = self.folder / "record.json"
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps(record))
+        temporary.chmod(0o600)
+        temporary.replace(path)
+
+    def _recover(self) -> None:
+        try:
+            record = json.loads((self.folder / "record.json").read_text())
+        except (OSError, ValueError):
+            return
+        settings = self._shared.settings
+        state = self.state
+        state.state, state.last_state = record["state"], record["lastState"]
+        state.restart_count, state.container_id = record["restartCount"], record["containerID"]
+        state.image_id = record["imageID"]
+        self.env = record["env"]
+        self._interrupted = record["interrupted"]
+        self._crashes.wait_seconds, self._crashes.updated_at = record["waitSeconds"], time.monotonic()
+        if state.terminated is not None:
+            finished = datetime.fromisoformat(state.terminated["finishedAt"]).timestamp()
+            self._finished_at = time.monotonic() - (time.time() - finished)
+        if not state.running:
+            return
+        self.process = Process.adopt(record["pid"], record["startedTicks"])
+        if self.process is None:
+            state.state = {"terminated": self._lost()}
+            self._finished_at = time.monotonic()
+            return
+        state.ready = record["ready"]
+        self.log = LogFile(self.log_path(), settings.max_log_bytes, settings.max_log_files)
+        self._collector = Collector(self.folder, self.log)
+        self._collector.open(fresh=False)
+        self._reaping = asyncio.create_task(self._reap(self.process))
+        if record["started"]:
+            self._startup_result(True)
+        else:
+            self._begin_probes()
+
+    def _lost(self) -> JSON:
+        running = self.state.state.get("running") or {}
+        return {
+            "exitCode": UNKNOWN_EXIT_CODE,
+            "reason": "ContainerStatusUnknown",
+            "message": "The container could not be located when the node was restarted",
+            "startedAt": running.get("startedAt"),
+            "finishedAt": now_text(),
+            "containerID": self.state.container_id,
+        }
+
+    def _forget_logs_before(self, restart_count: int) -> None:
+        for path in (self._pod.log_folder / self.name).glob("*.log*"):
+            number = path.name.partition(".")[0]
+            if number.isdigit() and int(number) < restart_count:
+                path.unlink(missing_ok=True)
+
+    # ---- telling
+
+    def _set(self, state: JSON) -> None:
+        self.state.state = state
+        self._pod.changed()
+
+    def _event(self, kind: str, reason: str, message: str) -> None:
+        tell = self._shared.events.normal if kind == "Normal" else self._shared.events.warning
+        tell(self._pod.pod, reason, message, self.field_path)
+
+    def _in_background(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _stop_signal(lifecycle: JSON) -> signal.Signals:
+    name = lifecycle.get("stopSignal") or "SIGTERM"
+    return getattr(signal, name, signal.SIGTERM)
