@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from localcluster.apiserver.errors import FieldError, forbidden_field, invalid_value, required
 from localcluster.apiserver.kinds import field_rules as rules
-from localcluster.apiserver.kinds import formats, label_selectors, metadata, pod_defaults, pods
+from localcluster.apiserver.kinds import formats, label_selectors, metadata, pod_defaults, pod_warnings
 from localcluster.apiserver.kinds.base import JSON, Context, Kind
+from localcluster.apiserver.kinds.pod_validation import validate_pod_template
 from localcluster.apiserver.kinds.with_status import KindWithStatus, template_of
 
 
@@ -48,7 +49,7 @@ def _validate_replica_template(spec: JSON) -> list[FieldError]:
     found: list[FieldError] = []
     if selector is None or not label_selectors.is_empty(selector):
         found += _labels_mismatch(selector, template, "spec.template")
-    found += pods.validate_pod_template(template, "spec.template")
+    found += validate_pod_template(template, "spec.template")
     return found + _always_restarts(template, "spec.template", "ReplicaSet")
 
 
@@ -60,6 +61,8 @@ def _selector_is_immutable(new: JSON, old: JSON) -> list[FieldError]:
 
 class _Workload(KindWithStatus):
     counts_generations = True
+    names_pods = True
+    """Pods are called after it, so that a name which is no DNS label earns a warning."""
     omitted_of_spec: tuple[str, ...] = ("minReadySeconds",)
     omitted_of_status: tuple[str, ...] = ("observedGeneration", "readyReplicas", "availableReplicas", "conditions")
 
@@ -68,7 +71,10 @@ class _Workload(KindWithStatus):
         pod_defaults.default_pod_template(template_of(obj["spec"]))
 
     def warnings(self, new: JSON, old: JSON | None) -> list[str]:
-        return rules.pod_name_warnings(new) if old is None else []
+        found = rules.pod_name_warnings(new) if old is None and self.names_pods else []
+        if old is None or old["spec"].get("template") != new["spec"]["template"]:
+            found += pod_warnings.template_warnings(new["spec"]["template"])
+        return found
 
 
 class Deployment(_Workload):
@@ -180,6 +186,7 @@ class ReplicaSet(_Workload):
 
 class StatefulSet(_Workload):
     name_rule = staticmethod(metadata.dns1123_label)
+    names_pods = False
     empty_status: ClassVar[dict[str, Any]] = {"availableReplicas": 0, "replicas": 0}
     omitted_of_spec = ("minReadySeconds", "volumeClaimTemplates")
     omitted_of_status = (
@@ -268,7 +275,7 @@ class StatefulSet(_Workload):
             names = {claim["name"] for claim in claims}
             volumes = [v for v in template["spec"].get("volumes") or () if v.get("name") not in names]
             whole = {**template, "spec": {**template["spec"], "volumes": [*volumes, *claims]}}
-            found += pods.validate_pod_template(whole, "spec.template")
+            found += validate_pod_template(whole, "spec.template")
         return found + _always_restarts(template, "spec.template", "StatefulSet")
 
     _MUTABLE = (
@@ -298,6 +305,7 @@ _TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 
 
 class DaemonSet(_Workload):
+    names_pods = False
     empty_status: ClassVar[dict[str, Any]] = {
         "currentNumberScheduled": 0,
         "numberMisscheduled": 0,
@@ -343,7 +351,7 @@ class DaemonSet(_Workload):
             found += _labels_mismatch(selector, template, "spec.template")
         if selector is not None and label_selectors.is_empty(selector):
             found.append(invalid_value("spec.selector", {}, "empty selector is invalid for daemonset"))
-        found += pods.validate_pod_template(template, "spec.template")
+        found += validate_pod_template(template, "spec.template")
         found += _always_restarts(template, "spec.template", "DaemonSet")
         found += formats.not_negative("spec.minReadySeconds", spec.get("minReadySeconds"))
         found += self._validate_strategy(spec["updateStrategy"])

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 from localcluster.apiserver.errors import FieldError, invalid_value, required
-from localcluster.apiserver.kinds import cron_schedules, formats, job_specs, label_selectors, metadata, pod_defaults
+from localcluster.apiserver.kinds import (
+    cron_schedules,
+    formats,
+    job_specs,
+    label_selectors,
+    metadata,
+    pod_defaults,
+    pod_warnings,
+)
 from localcluster.apiserver.kinds import field_rules as rules
 from localcluster.apiserver.kinds.base import JSON, Context, Kind
 from localcluster.apiserver.kinds.job_status import validate_job_status
@@ -23,6 +32,13 @@ def _own_labels(job: JSON) -> dict[str, str]:
     """The labels by which the pods of a Job are told from others'."""
     uid, name = job["metadata"]["uid"], job["metadata"]["name"]
     return {_OLD_CONTROLLER_UID: uid, _OLD_JOB_NAME: name, CONTROLLER_UID: uid, JOB_NAME: name}
+
+
+def _warnings(new: JSON, old: JSON | None, template: Callable[[JSON], JSON], path: str) -> list[str]:
+    found = rules.pod_name_warnings(new) if old is None else []
+    if old is None or template(old) != template(new):
+        found += pod_warnings.template_warnings(template(new), path)
+    return found
 
 
 class Job(KindWithStatus):
@@ -140,7 +156,7 @@ class Job(KindWithStatus):
         return validate_job_status(new, old)
 
     def warnings(self, new: JSON, old: JSON | None) -> list[str]:
-        return rules.pod_name_warnings(new) if old is None else []
+        return _warnings(new, old, lambda obj: obj["spec"]["template"], "spec.template")
 
     def selectable_fields(self, obj: JSON) -> dict[str, str]:
         return {"status.successful": str((obj.get("status") or {}).get("succeeded", 0))}
@@ -226,7 +242,8 @@ class CronJob(KindWithStatus):
         return found
 
     def warnings(self, new: JSON, old: JSON | None) -> list[str]:
-        return rules.pod_name_warnings(new) if old is None else []
+        path = "spec.jobTemplate.spec.template"
+        return _warnings(new, old, lambda obj: obj["spec"]["jobTemplate"]["spec"]["template"], path)
 
 
 KINDS: dict[str, type[Kind]] = {"CronJob": CronJob, "Job": Job}

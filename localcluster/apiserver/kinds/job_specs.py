@@ -6,9 +6,10 @@ import copy
 
 from localcluster.apiserver.errors import OMITTED, TOO_MANY, FieldError, duplicate, invalid_value, required, too_long
 from localcluster.apiserver.kinds import field_rules as rules
-from localcluster.apiserver.kinds import formats, pods
+from localcluster.apiserver.kinds import formats
 from localcluster.apiserver.kinds.base import JSON
 from localcluster.apiserver.kinds.job_indexes import count_indexes
+from localcluster.apiserver.kinds.pod_validation import validate_pod_template
 
 _MAX_INDEXED = 100_000
 _SOFT_LIMIT = 100_000
@@ -47,7 +48,7 @@ def validate(spec: JSON, path: str) -> list[FieldError]:
     if "successPolicy" in spec:
         found += _validate_success_policy(spec, f"{path}.successPolicy")
     found += _validate_replacement(spec, f"{path}.podReplacementPolicy")
-    found += pods.validate_pod_template(spec["template"], f"{path}.template")
+    found += validate_pod_template(spec["template"], f"{path}.template")
     return found + _validate_restart_policy(spec, f"{path}.template.spec.restartPolicy")
 
 
