@@ -6,7 +6,6 @@ here awaits, so what was read at the start is still what is stored at the end.
 
 from __future__ import annotations
 
-import copy
 import random
 import uuid
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from localcluster.apiserver.errors import (
 )
 from localcluster.apiserver.kinds import metadata
 from localcluster.apiserver.patch import json_patch, managed_fields, merge_patch, strategic
+from localcluster.apiserver.patch.wording import go_value, quote_object, rejected
 from localcluster.apiserver.resources import Resource
 from localcluster.apiserver.schema import Schema
 from localcluster.apiserver.store import Exists
@@ -280,27 +280,77 @@ def patch(call: Call) -> tuple[JSON, bool]:
     make = _patcher(call, media)
 
     def change(old: JSON) -> JSON:
-        new, duplicates = make(old)
-        check_kind(call, new)
-        conform(call, new, duplicates)
-        new.setdefault("metadata", {})
+        new, duplicates, quote = make(old)
+        _check_patched(call, new, duplicates, quote)
+        _check_name(call, new.setdefault("metadata", {}))
         resource.behaviour.default(new)
         return own_fields(call, old, new)
 
     return store_changed(call, stored, change), False
 
 
-def _patcher(call: Call, media: str) -> Callable[[JSON], tuple[JSON, list[str]]]:
-    """What makes the patched object, with its duplicate fields, of the one that is there."""
+def _patcher(call: Call, media: str) -> Callable[[JSON], tuple[JSON, list[str], Callable[[], str]]]:
+    """What makes of the stored object the patched one, its duplicate fields, and how errors quote it."""
     strict = call.field_validation != "Ignore"
     if media == JSON_PATCH:
         operations = codec.decode_json_patch(call.body)
-        return lambda old: (json_patch.apply(old, operations), [])
+
+        def patched(old: JSON) -> tuple[JSON, list[str], Callable[[], str]]:
+            new = json_patch.apply(old, operations)
+            return new, [], lambda: quote_object(new)
+
+        return patched
     if media == MERGE_PATCH:
         document, duplicates = codec.decode_merge_patch(call.body, strict=strict)
-        return lambda old: (merge_patch.apply(old, document), duplicates)
+
+        def merged(old: JSON) -> tuple[JSON, list[str], Callable[[], str]]:
+            new = merge_patch.apply(old, document)
+            return new, duplicates, lambda: quote_object(new)
+
+        return merged
     document, duplicates = codec.decode_strategic_patch(call.body, strict=strict)
-    return lambda old: (strategic.apply(old, document, call.resource.schema), duplicates)
+    return lambda old: (
+        strategic.apply(old, document, call.resource.schema),
+        duplicates,
+        lambda: go_value(document),
+    )
+
+
+def _check_patched(call: Call, new: JSON, duplicates: list[str], quote: Callable[[], str]) -> None:
+    """Like a body, but what does not fit the kind is an invalid patch (422)."""
+    resource = call.resource
+    if resource.crd is not None:
+        check_kind(call, new)
+        conform(call, new, duplicates)
+        return
+    problem = _other_kind(call, new)
+    if problem:
+        raise rejected(quote(), problem)
+    try:
+        call.warnings += codec.decode_as(
+            new,
+            resource.schema,
+            field_validation=call.field_validation,
+            duplicates=duplicates,
+            unstructured=call.content_type.startswith(STRATEGIC_PATCH),
+        )
+    except ValueError as error:
+        raise rejected(quote(), str(error)) from None
+
+
+def _other_kind(call: Call, new: JSON) -> str:
+    """Why a patched object is not of the kind any more; empty if it is."""
+    kind, api_version = call.resource.kind, call.resource.api_version
+    given_version, given_kind = new.get("apiVersion", api_version), new.get("kind", kind)
+    if given_version != api_version:
+        scheme = "pkg/api/legacyscheme/scheme.go:30"
+        return f'no kind "{given_kind}" is registered for version "{given_version}" in scheme "{scheme}"'
+    if given_kind != kind:
+        package = call.resource.group.partition(".")[0] or "core"
+        version = call.resource.version
+        return f"converting ({version}.{given_kind}) to ({package}.{kind}): unknown conversion"
+    new["apiVersion"], new["kind"] = api_version, kind
+    return ""
 
 
 def _apply(call: Call) -> tuple[JSON, bool]:
@@ -311,15 +361,13 @@ def _apply(call: Call) -> tuple[JSON, bool]:
         raise invalid("meta.k8s.io", "PatchOptions", "", [error])
     applied, warnings = codec.decode_apply_patch(call.body, field_validation=call.field_validation)
     call.warnings += warnings
-    check_kind(call, applied, must_be_given=True)
     name, namespace = call.info.name, call.namespace
     stored = call.store.get(resource.storage, namespace, name)
     live = call.present(stored) if stored is not None else None
     if live is None and (call.info.subresource or applied.get("metadata", {}).get("uid")):
         raise not_found(resource.group, resource.plural, name)
-    applied.setdefault("metadata", {}).setdefault("name", name)
-    if namespace:
-        applied["metadata"].setdefault("namespace", namespace)
+    if applied.get("metadata") is None:
+        applied["metadata"] = {}
 
     def merged(old: JSON | None) -> JSON:
         new = managed_fields.apply(
@@ -334,13 +382,14 @@ def _apply(call: Call) -> tuple[JSON, bool]:
             schema_for=schema_lookup(call),
             group=resource.group,
             kind=resource.kind,
+            ignored=unowned(call),
         )
-        if old is not None and new == old:
-            return old
-        new = copy.deepcopy(new)
+        if new is old:
+            return new
         conform(call, new, [])
+        _check_name(call, new["metadata"])
         resource.behaviour.default(new)
-        return new
+        return new if old is None else managed_fields.keep_times(new, old)
 
     if stored is None:
         new = merged(None)
@@ -379,14 +428,11 @@ def decode_typed(call: Call, schema: Schema, api_version: str, kind: str) -> JSO
     return obj
 
 
-def check_kind(call: Call, obj: JSON, must_be_given: bool = False) -> None:
+def check_kind(call: Call, obj: JSON) -> None:
     """Fill in apiVersion and kind, or refuse those of another resource."""
     resource = call.resource
     kind, api_version = _wanted_kind(call)
     given_version, given_kind = obj.get("apiVersion") or api_version, obj.get("kind") or kind
-    if must_be_given and not (obj.get("apiVersion") and obj.get("kind")):
-        missing = "kind" if obj.get("apiVersion") else "apiVersion"
-        raise bad_request(f"error decoding patch: Object '{missing.capitalize()}' is missing")
     if given_version != api_version:
         message = (
             f"the API version in the data ({given_version}) does not match the expected API version ({api_version})"
@@ -407,6 +453,14 @@ def check_kind(call: Call, obj: JSON, must_be_given: bool = False) -> None:
 
 def _wanted_kind(call: Call) -> tuple[str, str]:
     return call.resource.kind, call.resource.api_version
+
+
+def _check_name(call: Call, meta: JSON) -> None:
+    """A patched or applied object must still be the one that the path names."""
+    given, name = meta.setdefault("name", call.info.name), call.info.name
+    if given != name:
+        raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
+    check_namespace(call, meta)
 
 
 def check_namespace(call: Call, meta: JSON) -> None:
