@@ -20,6 +20,7 @@ from localcluster.apiserver.errors import (
     path_not_found,
 )
 from localcluster.apiserver.patch import json_patch, merge_patch
+from localcluster.apiserver.patch.scale import after_scale
 from localcluster.apiserver.selectors import format_selector
 from localcluster.apiserver.verbs import writing
 from localcluster.apiserver.verbs.call import Call
@@ -119,10 +120,24 @@ def _write(call: Call, change: Callable[[JSON], JSON], duplicates: list[str]) ->
     def scaled(live: JSON) -> JSON:
         obj = copy.deepcopy(live)
         _set(obj, path, replicas)
-        outer = dataclasses.replace(inner, info=dataclasses.replace(inner.info, subresource="scale"))
-        return writing.own_fields(outer, live, obj)
+        return after_scale(
+            live,
+            obj,
+            manager=call.field_manager,
+            api_version=call.resource.api_version,
+            path_for=lambda version: _replicas_path(call, version),
+        )
 
     return scale_of(call, writing.store_changed(inner, stored, scaled))
+
+
+def _replicas_path(call: Call, api_version: str) -> tuple[str, ...] | None:
+    """Where the kind has its replicas in another apiVersion."""
+    resource = call.registry.of_kind(api_version, call.resource.kind)
+    if resource is None or (resource.crd is not None and resource.crd.scale is None):
+        return None
+    paths = resource.crd.scale if resource.crd is not None and resource.crd.scale else _BUILTIN_PATHS
+    return tuple(paths["specReplicasPath"].strip(".").split("."))
 
 
 def _at(obj: JSON, path: str) -> Any:
