@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from localcluster.controllers.cronjob.controller import CronJobController
 from localcluster.controllers.deployment.controller import DeploymentController
+from localcluster.controllers.disruption import DisruptionController
 from localcluster.controllers.endpoints import EndpointsController
 from localcluster.controllers.endpointslices import EndpointSliceController
 from localcluster.controllers.garbage.collector import GarbageCollector
 from localcluster.controllers.job.controller import JobController
 from localcluster.controllers.manager import Manager
 from localcluster.controllers.namespaces import NamespaceController
+from localcluster.controllers.nodes import NodeController, PodGarbageCollector, TaintEvictionController
+from localcluster.controllers.quota import ResourceQuotaController
 from localcluster.controllers.replicaset import ReplicaSetController
+from localcluster.controllers.scheduler.controller import Scheduler
 from localcluster.controllers.serviceaccounts import NamespaceDefaultsController
 from localcluster.controllers.ttl_after_finished import TTLAfterFinishedController
 
@@ -24,6 +28,12 @@ CONTROLLERS = (
     EndpointSliceController,
     EndpointsController,
     NamespaceController,
+    DisruptionController,
+    ResourceQuotaController,
+    NodeController,
+    TaintEvictionController,
+    PodGarbageCollector,
+    Scheduler,
     GarbageCollector,
 )
 

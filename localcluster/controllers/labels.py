@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,3 +64,36 @@ def as_text(selector: JSON | None) -> str:
         }[e["operator"]]
         parts.append((key, text))
     return ",".join(text for _, text in sorted(parts))
+
+
+_REQUIREMENT = re.compile(
+    r"\s*(?:(?P<set>[^\s,=!()]+)\s+(?P<word>in|notin)\s*\((?P<values>[^)]*)\)"
+    r"|!\s*(?P<absent>[^\s,=!()]+)"
+    r"|(?P<key>[^\s,=!()]+)\s*(?:(?P<operator>==|=|!=)\s*(?P<value>[^\s,=!()]*))?)\s*(?:,|$)"
+)
+
+
+def parse(text: str) -> JSON:
+    """The LabelSelector of selector text, as scale subresources give it. ValueError if it is none."""
+    selector: JSON = {"matchLabels": {}, "matchExpressions": []}
+    at = 0
+    text = text.strip()
+    while at < len(text):
+        match = _REQUIREMENT.match(text, at)
+        if match is None or match.end() == at:
+            raise ValueError(f"not a label selector: {text!r}")
+        at = match.end()
+        expressions = selector["matchExpressions"]
+        if match["set"]:
+            values = [value.strip() for value in match["values"].split(",")]
+            operator = "In" if match["word"] == "in" else "NotIn"
+            expressions.append({"key": match["set"], "operator": operator, "values": values})
+        elif match["absent"]:
+            expressions.append({"key": match["absent"], "operator": "DoesNotExist"})
+        elif match["operator"] == "!=":
+            expressions.append({"key": match["key"], "operator": "NotIn", "values": [match["value"]]})
+        elif match["operator"]:
+            selector["matchLabels"][match["key"]] = match["value"]
+        else:
+            expressions.append({"key": match["key"], "operator": "Exists"})
+    return selector
