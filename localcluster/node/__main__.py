@@ -31,7 +31,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--node-name", default=socket.gethostname().lower(), metavar="N", help="default: %(default)s")
     add("--data-dir", type=Path, default=Path(".localcluster-node"), metavar="D", help="default: %(default)s")
     add("--pod-cidr", default="127.64.0.0/16", metavar="C", help="where pod addresses come from; default: %(default)s")
-    add("--node-ip", default="127.0.0.1", metavar="IP", help="where the kubelet API listens; default: %(default)s")
+    add(
+        "--node-ip",
+        metavar="IP",
+        help="of the kubelet API and NodePorts; default: the first of --pod-cidr or 127.0.0.1",
+    )
     add("--port", type=int, default=0, metavar="P", help="of the kubelet API; default: a free one")
     add("--add-addresses", action="store_true", help="add pod addresses to the loopback device with `ip addr`")
     add("--images", type=Path, action="append", default=[], metavar="F", help="how further images start (YAML)")
@@ -57,13 +61,13 @@ def main(arguments: list[str] | None = None) -> int:
         level=options.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     from localcluster.node.node import Options, run
-    from localcluster.node.settings import Settings
+    from localcluster.node.settings import Settings, default_node_ip
 
     settings = Settings(
         node_name=options.node_name,
         data_dir=options.data_dir.resolve(),
         pod_cidr=options.pod_cidr,
-        host_ip=options.node_ip,
+        host_ip=options.node_ip or default_node_ip(options.pod_cidr),
         images=tuple(options.images),
         backoff_seconds=options.back_off,
         host_path_prefixes=tuple(options.allow_host_path),

@@ -14,7 +14,7 @@ class NoAddress(Exception):
 
 
 class Addresses:
-    """Pod addresses of one node. The lowest and the highest of the range are not used.
+    """Pod addresses of one node. The lowest, which is the node's own, and the highest are not used.
 
     Args:
         add: give each address to the loopback device (needs CAP_NET_ADMIN); 127.0.0.0/8 needs no such thing.
@@ -22,10 +22,10 @@ class Addresses:
 
     def __init__(self, cidr: str, *, add: bool = False) -> None:
         network = ipaddress.ip_network(cidr)
-        if network.num_addresses < 4:
+        if network.num_addresses < 8:
             raise ValueError(f"--pod-cidr {cidr} holds no addresses for pods")
-        self._first = int(network.network_address) + 1
-        self._count = network.num_addresses - 2
+        self._first = int(network.network_address) + 2
+        self._count = network.num_addresses - 3
         self._add = add
         self._used: set[int] = set()
         self._next = 0

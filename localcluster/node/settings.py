@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+
+def default_node_ip(pod_cidr: str) -> str:
+    """The first address of a loopback range, which is the cluster's own; else 127.0.0.1."""
+    network = ipaddress.ip_network(pod_cidr)
+    return str(network.network_address + 1) if network.is_loopback else "127.0.0.1"
 
 
 @dataclass(frozen=True)
