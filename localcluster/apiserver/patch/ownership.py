@@ -119,11 +119,8 @@ def _pruned(merged: JSON, last: Managed, managers: Managers, shape_for: ShapeFor
             kept = union(_all_fields(pruned, other), with_structs(owned[version], other))
             pruned = remove(merged, difference(_all_fields(merged, other), kept), other)
     gone = difference(_all_fields(merged, shape), _all_fields(pruned, shape))
-    return _object(remove(merged, intersection(gone, formerly), shape))
-
-
-def _object(value: Any) -> JSON:
-    return value if isinstance(value, dict) else {}
+    result: JSON = remove(merged, intersection(gone, formerly), shape)
+    return result
 
 
 def _all_fields(value: JSON, shape: Shape) -> FieldSet:

@@ -50,7 +50,11 @@ def _merge_map(target: JSON, patch: JSON, schema: Schema | None) -> JSON:
         if value is None:
             target.pop(name, None)
         elif name not in target or type(target[name]) is not type(value):
-            if not deletes:
+            if deletes:
+                continue
+            if isinstance(value, dict) and _is_directed(value):
+                target.pop(name, None)
+            else:
                 target[name] = _plain(value)
         elif isinstance(value, dict):
             strategies = _hint(schema, name, "x-kubernetes-patch-strategy")
@@ -121,16 +125,21 @@ def _merge_ordered(target: JSON, patch: JSON, key: str, schema: Schema | None) -
         if not isinstance(value, list):
             raise failed("expected a []interface {}, but received a map[string]interface {}")
     merge_key = _hint(schema, name, "x-kubernetes-patch-merge-key")
-    if change is not None:
-        _check_order(change, order, merge_key)
     if live is None and change is None:
         return
+    for item in order:
+        if merge_key and isinstance(item, dict) and merge_key not in item:
+            raise _without_key(item, merge_key)
+    if change is not None:
+        _check_order(change, order, merge_key)
     if change is None:
         merged = live or []
     elif live is None:
         merged = _plain(change)
     else:
         merged = _merge_field(_copy(live), change, schema, name, False)
+    if not live and not change:
+        raise failed("no elements in any of the given slices")
     target[name] = ordering.interleave(merged, order, live or [], merge_key)
     patch.pop(name, None)
 
@@ -220,25 +229,25 @@ def _merge_entries(live: list[Any], change: list[Any], items: Schema | None, mer
         key = item[merge_key]
         index = next((i for i, entry in enumerate(merged) if entry.get(merge_key) == key), None)
         if index is None:
-            merged.append(_plain(item))
+            merged.append(item)
         else:
             merged[index] = _merge_map(merged[index], item, items)
     return merged
 
 
 def _plain(value: Any) -> Any:
-    """What a patch sets where nothing was: without nulls, directives and the entries that it would delete."""
+    """What a patch sets where nothing was: without nulls, and without maps that say what to do with what is there.
+
+    As in the real server, other directives stay: they become unknown fields.
+    """
     if isinstance(value, list):
-        kept = [v for v in value if not (isinstance(v, dict) and v.get(_DIRECTIVE) == "delete")]
-        plain = [_plain(v) for v in kept]
-        # An entry that was nothing but a directive is no entry.
-        return [p for p, v in zip(plain, kept, strict=True) if p != {} or v == {}]
+        return [_plain(v) for v in value if not (isinstance(v, dict) and _DIRECTIVE in v)]
     if isinstance(value, dict):
-        if value.get(_DIRECTIVE) == "delete":
-            return {}
-        return {k: _plain(v) for k, v in value.items() if v is not None and not _is_directive(k)}
+        return {
+            k: _plain(v) for k, v in value.items() if v is not None and not (isinstance(v, dict) and _is_directed(v))
+        }
     return value
 
 
-def _is_directive(key: str) -> bool:
-    return key in (_DIRECTIVE, _RETAIN) or key.startswith((_ORDER + "/", _DELETE + "/"))
+def _is_directed(value: JSON) -> bool:
+    return value.get(_DIRECTIVE) is not None

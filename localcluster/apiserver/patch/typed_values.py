@@ -315,31 +315,29 @@ def _merge_lists(live: list[Any], applied: list[Any], shape: Shape) -> list[Any]
 
 
 def remove(value: Any, fields: FieldSet, shape: Shape) -> Any:
-    """`value` without the fields of a set; parts are shared with it. Maps and lists that are emptied go, too."""
-    result = _remove(value, fields, shape)
-    return {} if result is _ABSENT else result
-
-
-def _remove(value: Any, fields: FieldSet, shape: Shape) -> Any:
-    if isinstance(value, dict) and shape.map_type == "granular":
+    """`value` without the fields of a set; parts are shared with it. Maps and lists that are emptied stay."""
+    if isinstance(value, dict):
+        if shape.map_type == "atomic":
+            return {}
         kept = {}
         for name, item in value.items():
-            left = _left(item, fields.get(f"f:{name}"), shape.field(name))
-            if left is not _ABSENT:
-                kept[name] = left
-        return kept or _ABSENT
-    if isinstance(value, list) and shape.list_type not in ("atomic", ""):
-        rest = (_left(item, fields.get(shape.entry_key(item)), shape.items) for item in value)
-        return [item for item in rest if item is not _ABSENT] or _ABSENT
+            node = fields.get(f"f:{name}")
+            if node is None:
+                kept[name] = item
+            elif not contains_self(node):
+                child = shape.field(name)
+                kept[name] = remove(item, node, child) if child is not None else item
+        return kept
+    if isinstance(value, list):
+        if shape.list_type == "atomic":
+            return []
+        entries = ((item, fields.get(shape.entry_key(item))) for item in value)
+        return [
+            item if node is None else remove(item, node, shape.items)
+            for item, node in entries
+            if node is None or not contains_self(node)
+        ]
     return value
-
-
-def _left(item: Any, node: FieldSet | None, shape: Shape | None) -> Any:
-    if node is None:
-        return item
-    if contains_self(node):
-        return _ABSENT
-    return _remove(item, node, shape) if shape is not None else item
 
 
 def with_structs(fields: FieldSet, shape: Shape) -> FieldSet:
