@@ -79,7 +79,8 @@ class FunctionApp(Flask):
         if method not in metrics.METHODS:
             raise _Refusal(error_response(405, f"the function is not called with {method}", {"Allow": ALLOWED}))
         try:
-            body = read_body(request.environ, self.settings.max_body_bytes)
+            read_body(request.environ, self.settings.max_body_bytes)
+            body = request.get_data()  # kept by the request, so that a handler can have both data and form
         except BadBody as error:
             self._close_connection()
             raise _Refusal(error_response(error.status, str(error))) from None

@@ -17,8 +17,8 @@ class BadBody(Exception):
         self.status = status
 
 
-def read_body(environ: dict[str, Any], limit_bytes: int) -> bytes:
-    """The whole body of a WSGI request, which can then be read again by whoever gets the environ; raises BadBody.
+def read_body(environ: dict[str, Any], limit_bytes: int) -> None:
+    """Take in the whole body of a WSGI request, which is then read from memory; raises BadBody.
 
     werkzeug's own limit is not used: it cuts a chunked body off where the limit is, and takes one that ended too
     early for whole.
@@ -35,13 +35,13 @@ def read_body(environ: dict[str, Any], limit_bytes: int) -> bytes:
             body += chunk
             if len(body) > limit_bytes:
                 raise too_large
-    except OSError:  # as gunicorn's errors of a body are
+    except BadBody:
+        raise
+    except Exception:  # the server's, of its own types: bad chunks, a connection that was lost
         raise BadBody(400, "the body could not be read to its end") from None
     if length is not None and len(body) < length:
         raise BadBody(400, f"the body ended after {len(body)} of {length} bytes")
-    data = bytes(body)
-    environ["wsgi.input"] = io.BytesIO(data)
-    return data
+    environ["wsgi.input"] = io.BytesIO(body)
 
 
 def parse_data(content_type: str, body: bytes) -> Any:

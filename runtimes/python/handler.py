@@ -80,7 +80,7 @@ def _import_module(source: Path, name: str) -> ModuleType:
 
 
 def _import_failure(name: str, source: Path, error: BaseException) -> str:
-    what = traceback.format_exception_only(error)[-1].strip()
+    what = " ".join(traceback.format_exception_only(error)[-1].split())
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_relative(error.filename, source)} line {error.lineno}: {what}"
     if isinstance(error, SystemExit):

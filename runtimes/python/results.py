@@ -45,10 +45,10 @@ def make_result(value: Any) -> Result:
         return Result(Response(bytes(value)))
     if isinstance(value, dict | list | bool | int | float):
         return Result(Response(current_app.json.dumps(value), mimetype="application/json"))
-    if isinstance(value, Iterator | AsyncIterator):
-        return Result(Response(), value)
     if callable(getattr(value, "read", None)):
         return Result(Response(mimetype="application/octet-stream"), iter(partial(value.read, READ_BYTES), b""))
+    if isinstance(value, Iterator | AsyncIterator):
+        return Result(Response(), value)
     if hasattr(value, "get_app_iter"):  # a werkzeug response that is not flask's
         return _from_response(as_flask(value))
     raise BadResult(
@@ -87,10 +87,19 @@ def _with_extras(value: tuple[Any, ...]) -> Result:
         result.response.status = str(status) if isinstance(status, str) and " " in status else status_line(int(status))
     if headers is not None:
         try:
-            result.response.headers.update(headers)
+            _set_headers(result.response.headers, Headers(headers))
         except (TypeError, ValueError) as error:
             raise BadResult(f"the function returned headers that cannot be sent: {error}") from None
     return result
+
+
+def _set_headers(target: Headers, given: Headers) -> None:
+    """Each of `given`, repeated ones too, in the place of what `target` has under that name."""
+    given.remove("Content-Length")  # it is known better here
+    for name in given.keys():  # noqa: SIM118 - iterating headers gives pairs
+        target.remove(name)
+    for name, value in given:
+        target.add(name, value)
 
 
 def _is_status(status: str) -> bool:
