@@ -65,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
 
     step = steps.add_parser("install", help="the dependencies of a Python function, with pip")
     deps = os.environ.get("KUBELESS_DEPS_FILE")
-    step.add_argument("--requirements", type=Path, default=deps and Path(deps), help="default KUBELESS_DEPS_FILE")
+    step.add_argument(
+        "--requirements", type=Path, default=Path(deps) if deps else None, help="default KUBELESS_DEPS_FILE"
+    )
     step.add_argument("--target", type=Path, default=Path(volume), help="the volume (default KUBELESS_INSTALL_VOLUME)")
     step.add_argument("--seconds", type=_seconds, default="600", help="time for the installation (default 600)")
     return parser

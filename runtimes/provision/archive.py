@@ -5,6 +5,7 @@ are counted as they are written: what the archive says of itself is not believed
 """
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
@@ -27,6 +28,7 @@ CHUNK_BYTES = 64 * 1024
 MAX_HEADER_BYTES = 1 << 20  # a tar header with long names; a single read of more is an attack
 MAX_NAME_BYTES = 1024
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
+VOLUME_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def unpack(archive: Path, kind: str, folder: Path, limits: Limits) -> None:
             else:
                 _unpack_tar(archive, Path(scratch, "tar"), stage, limits)
         except BROKEN as error:
-            if isinstance(error, OSError) and error.errno is not None:
+            if isinstance(error, OSError) and error.errno in VOLUME_ERRORS:
                 raise  # the volume's fault
             raise ProvisionError(f"the function's {kind} archive is broken: {error or type(error).__name__}") from None
         for entry in sorted(stage.iterdir()):
