@@ -120,8 +120,9 @@ class KubeletAPI:
     # ---- exec, attach, port-forward
 
     async def exec(self, request: web.BaseRequest, where: Mapping[str, str]) -> web.StreamResponse:
-        if not remote_command.is_upgrade(request):
-            raise BadRequest("unable to upgrade: only WebSockets are supported")
+        uid = self._uid(where)
+        self._runner.check_running(uid, where["container"])
+        _check_upgrade(request)
         query = request.query
         command = query.getall("command", [])
         if not command:
@@ -132,7 +133,6 @@ class KubeletAPI:
             for number, names in ((1, ("output", "stdout")), (2, ("error", "stderr")))
             if _flag(query, *names) or (tty and number == 1)
         ]
-        uid = self._uid(where)
         try:
             session = await self._runner.exec(uid, where["container"], command, stdin=stdin, tty=tty)
         except OSError as error:
@@ -141,19 +141,19 @@ class KubeletAPI:
         return await remote_command.serve(request, session, stdin=stdin, streams=streams)
 
     async def attach(self, request: web.BaseRequest, where: Mapping[str, str]) -> web.StreamResponse:
-        if not remote_command.is_upgrade(request):
-            raise BadRequest("unable to upgrade: only WebSockets are supported")
-        session = await self._runner.attach(self._uid(where), where["container"])
+        uid = self._uid(where)
+        self._runner.check_running(uid, where["container"])
+        _check_upgrade(request)
+        session = await self._runner.attach(uid, where["container"])
         return await remote_command.serve(request, session, stdin=False, streams=(1, 2))
 
     async def port_forward(self, request: web.BaseRequest, where: Mapping[str, str]) -> web.StreamResponse:
-        if not remote_command.is_upgrade(request):
-            raise BadRequest("unable to upgrade: only WebSockets are supported")
+        uid = self._uid(where)
+        _check_upgrade(request)
         try:
             ports = [int(port) for value in request.query.getall("ports", []) for port in value.split(",")]
         except ValueError as error:
             raise BadRequest(f"invalid port: {error}") from None
-        uid = self._uid(where)
         return await remote_command.forward_ports(request, ports, lambda port: self._runner.connect(uid, port))
 
     # ---- what runs and what it uses
@@ -181,6 +181,11 @@ _ROUTES: list[tuple[re.Pattern[str], Handler]] = [
         (r"/metrics/resource/?", KubeletAPI.resource_metrics),
     )
 ]
+
+
+def _check_upgrade(request: web.BaseRequest) -> None:
+    if not remote_command.is_upgrade(request):
+        raise BadRequest("unable to upgrade: only WebSockets are supported, not SPDY")
 
 
 def _json(body: JSON) -> web.Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -86,9 +87,8 @@ class ProcessRunner:
         here = str(self._settings.pods_dir) + os.sep
         recorded: set[str] = set()
         for path in self._settings.pods_dir.glob("*/containers/*/record.json"):
-            with contextlib.suppress(OSError):
-                _, _, rest = path.read_text().partition('"containerID": "process://')
-                recorded.add(rest.partition('"')[0])
+            with contextlib.suppress(OSError, ValueError):
+                recorded.add(json.loads(path.read_text())["containerID"].removeprefix("process://"))
         for pid in all_pids():
             if marked(pid, "LOCALCLUSTER_POD_DIR").startswith(here) and marked(pid) not in recorded:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -241,12 +241,15 @@ class ProcessRunner:
         async for chunk in read_log(path, options, found.log):
             yield chunk
 
-    async def exec(self, uid: str, container: str, command: Sequence[str], *, stdin: bool, tty: bool) -> ExecSession:
+    def check_running(self, uid: str, container: str) -> None:
+        """Raises `UnknownContainer` if a program cannot be run in the container now, or its output not be read."""
         _, found = self._container(uid, container)
         if found.process is None:
             raise UnknownContainer(f'container not found ("{container}")')
-        import json
 
+    async def exec(self, uid: str, container: str, command: Sequence[str], *, stdin: bool, tty: bool) -> ExecSession:
+        self.check_running(uid, container)
+        _, found = self._container(uid, container)
         mounts = json.loads(found.env.get("LOCALCLUSTER_MOUNTS", "{}"))
         paths = MountPaths(Mount(path, source) for path, source in mounts.items())
         env = {**found.env, MARK: found.env[MARK], **({"TERM": "xterm"} if tty else {})}
@@ -255,7 +258,7 @@ class ProcessRunner:
     async def attach(self, uid: str, container: str) -> AttachSession:
         _, found = self._container(uid, container)
         if found.process is None or found.log is None:
-            raise UnknownContainer(f"container {container} is not running")
+            raise UnknownContainer(f'container not found ("{container}")')
         return AttachSession(found.process, found.log)
 
     async def connect(self, uid: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

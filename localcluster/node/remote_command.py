@@ -57,7 +57,6 @@ async def serve(
     """Connect a session to a WebSocket until the program ends or the client goes."""
     socket = web.WebSocketResponse(protocols=PROTOCOLS, max_msg_size=0, compress=False, heartbeat=30.0)
     await socket.prepare(request)
-    version5 = socket.ws_protocol == "v5.channel.k8s.io"
     receiving = asyncio.create_task(_receive(socket, session, stdin))
     sending = asyncio.create_task(_send(socket, session, streams))
     try:
@@ -68,8 +67,6 @@ async def serve(
         await sending
         code = await session.wait()
         await socket.send_bytes(bytes([ERROR]) + json.dumps(exit_status(code)).encode())
-        if version5:
-            await socket.send_bytes(bytes([CLOSE, ERROR]))
     except (ConnectionError, RuntimeError):
         pass
     finally:

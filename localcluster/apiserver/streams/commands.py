@@ -35,12 +35,12 @@ async def answer(
     node_name = pod["spec"].get("nodeName")
     if not node_name:
         raise bad_request(f"pod {name} does not have a host assigned")
-    if request.headers.get("Upgrade", "").lower() != "websocket":
-        if "upgrade" in request.headers.get("Connection", "").lower():
-            offered = request.headers.get("Upgrade", "")
-            raise bad_request(f"unable to upgrade: only WebSockets are supported here, not {offered}")
-        raise bad_request("Upgrade request required")
     url = through.kubelet_url(node_name) + path
+    if request.headers.get("Upgrade", "").lower() != "websocket":
+        if "upgrade" not in request.headers.get("Connection", "").lower():
+            raise bad_request("Upgrade request required")
+        # The kubelet says what is wrong: with the container, or else with SPDY, which nothing here speaks.
+        return await _refusal(through, URL(url).with_query(query), f"pods/{subresource}", name)
     offered_protocols = [p.strip() for p in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if p.strip()]
     try:
         upstream = await through.session.ws_connect(
@@ -56,6 +56,14 @@ async def answer(
         raise unreachable(url, error) from error
     async with upstream:
         return await pass_through(request, upstream)
+
+
+async def _refusal(through: Backends, url: URL, resource: str, name: str) -> web.Response:
+    try:
+        async with through.session.post(url, ssl=through.kubelet_tls) as answer:
+            raise refused(answer.status, (await answer.text()), resource, name)
+    except aiohttp.ClientConnectorError as error:
+        raise unreachable(str(url), error) from error
 
 
 async def pass_through(request: web.BaseRequest, upstream: aiohttp.ClientWebSocketResponse) -> web.WebSocketResponse:
