@@ -1,4 +1,4 @@
-"""EndpointSlices: defaults and rules. Loopback addresses are refused but for those that pods of this cluster have."""
+"""EndpointSlices: defaults and rules. Of the loopback addresses, those of this cluster's pods are accepted."""
 
 from __future__ import annotations
 
@@ -55,6 +55,9 @@ class EndpointSlice(Kind):
         if len(endpoints) > _MAX_ENDPOINTS:
             return [_too_many("endpoints", len(endpoints), _MAX_ENDPOINTS)]
         found: list[FieldError] = []
+        meta = obj["metadata"]
+        # The API server's own slice has the address that it listens on, which may well be 127.0.0.1.
+        is_own = (meta.get("namespace"), meta.get("name")) == ("default", "kubernetes")
         for i, endpoint in enumerate(endpoints):
             path = f"endpoints[{i}]"
             addresses = endpoint.get("addresses") or []
@@ -63,7 +66,8 @@ class EndpointSlice(Kind):
             elif len(addresses) > _MAX_ADDRESSES:
                 found.append(_too_many(f"{path}.addresses", len(addresses), _MAX_ADDRESSES))
             for j, address in enumerate(addresses):
-                found += _validate_address(address, obj["addressType"], f"{path}.addresses[{j}]", context)
+                if not is_own:
+                    found += _validate_address(address, obj["addressType"], f"{path}.addresses[{j}]", context)
             if "nodeName" in endpoint:
                 name = endpoint["nodeName"]
                 found += formats.check(f"{path}.nodeName", name, formats.dns1123_subdomain(name))

@@ -106,7 +106,7 @@ def _validate_rule(rule: JSON, path: str) -> list[FieldError]:
 
 def _validate_path(http_path: JSON, path: str) -> list[FieldError]:
     type, value = http_path.get("pathType"), http_path.get("path", "")
-    if type is None:
+    if not type:
         return [required(f"{path}.pathType", "pathType must be specified")]
     found: list[FieldError] = []
     if type in ("Exact", "Prefix"):
