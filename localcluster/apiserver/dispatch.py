@@ -64,6 +64,8 @@ async def answer(server: Server, call: Call, request: web.Request) -> web.Stream
     info, resource = call.info, call.resource
     if resource.crd is not None and resource.crd.warning:
         call.warnings.append(resource.crd.warning)
+    elif resource.behaviour.deprecation:
+        call.warnings.append(resource.behaviour.deprecation)
     if info.subresource in STREAMED:
         return await streams.pod_subresource(
             request, server, resource, call.namespace, info.name, info.subresource, info.rest

@@ -72,6 +72,8 @@ class Kind:
     delete_answers_object = False
     """DELETE answers the object rather than a Status even when it is gone at once (Pods, Services …)."""
     default_propagation = "Background"
+    deprecation = ""
+    """Text of a Warning header on every answer about the kind."""
 
     # ---- create and update of the object itself
 
@@ -119,6 +121,15 @@ class Kind:
 
     def validate_status(self, new: JSON, old: JSON, context: Context) -> list[FieldError]:
         return []
+
+    # ---- other subresources that speak the object itself (ephemeralcontainers, resize)
+
+    def prepare_subresource(self, name: str, new: JSON, old: JSON, context: Context) -> None:
+        """Undo what may not be changed through this subresource."""
+        self.prepare_update(new, old, context)
+
+    def validate_subresource(self, name: str, new: JSON, old: JSON, context: Context) -> list[FieldError]:
+        return self.validate_update(new, old, context)
 
     # ---- versions
 

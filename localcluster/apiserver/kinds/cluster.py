@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from localcluster.apiserver.errors import FieldError, duplicate, forbidden_field, invalid_value
 from localcluster.apiserver.kinds import formats
-from localcluster.apiserver.kinds.base import Context
+from localcluster.apiserver.kinds.base import Context, Kind
 from localcluster.apiserver.kinds.formats import check, dns1123_label
 from localcluster.apiserver.kinds.pod_defaults import default_resource_list, drop_empty
 from localcluster.apiserver.kinds.resource_rules import validate_quantity
@@ -168,3 +168,7 @@ def _resources(node: JSON) -> list[FieldError]:
         for name, text in (node["status"].get(kind) or {}).items():
             errors += validate_quantity(name, text, f"status.{kind}.{name}")
     return errors
+
+
+class ComponentStatus(Kind):
+    deprecation = "v1 ComponentStatus is deprecated in v1.19+"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localcluster.apiserver.kinds.base import Kind
-from localcluster.apiserver.kinds.cluster import Namespace, Node
+from localcluster.apiserver.kinds.cluster import ComponentStatus, Namespace, Node
 from localcluster.apiserver.kinds.config import ConfigMap, Secret, ServiceAccount
 from localcluster.apiserver.kinds.endpoints import Endpoints
 from localcluster.apiserver.kinds.events import CoreEvent
@@ -14,6 +14,7 @@ from localcluster.apiserver.kinds.service import Service
 from localcluster.apiserver.kinds.storage import PersistentVolume, PersistentVolumeClaim
 
 KINDS: dict[str, type[Kind]] = {
+    "ComponentStatus": ComponentStatus,
     "ConfigMap": ConfigMap,
     "Endpoints": Endpoints,
     "Event": CoreEvent,

@@ -14,11 +14,10 @@ from localcluster.apiserver.kinds.pod_defaults import drop_empty
 
 JSON = dict[str, Any]
 
-DEPRECATED = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
-
 
 class Endpoints(Kind):
     create_on_update = True
+    deprecation = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
 
     def default(self, obj: JSON) -> None:
         drop_empty(obj, ("subsets",))

@@ -189,6 +189,11 @@ def store_changed(call: Call, stored: JSON, change: Callable[[JSON], JSON]) -> J
         meta = new["metadata"]
         errors = metadata.validate_update(new, old)
         errors += behaviour.validate_status(new, old, context)
+    elif call.info.subresource:
+        behaviour.prepare_subresource(call.info.subresource, new, old, context)
+        meta = new["metadata"]
+        errors = metadata.validate_update(new, old)
+        errors += behaviour.validate_subresource(call.info.subresource, new, old, context)
     else:
         behaviour.prepare_update(new, old, context)
         errors = metadata.validate(new, resource.namespaced, behaviour.name_rule)
