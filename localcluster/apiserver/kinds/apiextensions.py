@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from localcluster.apiserver.crd import definition
+from localcluster.apiserver.crd import definition, definition_validation
 from localcluster.apiserver.errors import FieldError
 from localcluster.apiserver.kinds.base import JSON, Context, Kind
 
@@ -29,13 +29,13 @@ class CustomResourceDefinition(Kind):
         new["status"] = status
 
     def validate_create(self, new: JSON, context: Context) -> list[FieldError]:
-        return definition.validate_create(new)
+        return definition_validation.validate_create(new)
 
     def validate_update(self, new: JSON, old: JSON, context: Context) -> list[FieldError]:
-        return definition.validate_update(new, old)
+        return definition_validation.validate_update(new, old)
 
     def validate_status(self, new: JSON, old: JSON, context: Context) -> list[FieldError]:
-        return definition.validate_status(new)
+        return definition_validation.validate_status(new)
 
     def begin_deletion(self, obj: JSON, context: Context) -> JSON:
         """With the finalizer and the condition that the real server adds before the objects are deleted."""
