@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import ipaddress
 import platform
 import sys
@@ -24,6 +25,8 @@ JSON = dict[str, Any]
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 SYSTEM_USER = User("system:apiserver", ("system:masters", "system:authenticated"))
+OWN_ADDRESSES = "127.0.0.0/8"
+"""Where the server's own endpoint may be, which other endpoints may not."""
 BUILD = "+localcluster"
 """What tells this server's version from a Kubernetes release's."""
 
@@ -111,7 +114,7 @@ def _call(server: Server, resource: Resource, namespace: str, name: str) -> Call
         user=SYSTEM_USER,
         query={},
         form=Form(),
-        context=server.context(SYSTEM_USER),
+        context=dataclasses.replace(server.context(SYSTEM_USER), pod_cidr=OWN_ADDRESSES),
         store=server.store,
         registry=server.registry,
         authorizer=server.authorizer,

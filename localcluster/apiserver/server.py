@@ -19,6 +19,7 @@ from typing import Any
 from aiohttp import web
 
 from localcluster.apiserver import bootstrap, dispatch
+from localcluster.apiserver.admission.quota_status import QuotaStatus
 from localcluster.apiserver.aggregation import Aggregator
 from localcluster.apiserver.auth.attributes import Attributes, forbidden
 from localcluster.apiserver.auth.authentication import Authenticator
@@ -83,10 +84,11 @@ class Server:
         self.authorizer = Authorizer(self.store)
         self.reviews = Reviews(self.authorizer, self.tokens)
         self.role_aggregation = RoleAggregation(self.store, now)
+        self.quota_status = QuotaStatus(self.store)
         self.definitions = Definitions(self.registry, self.store)
         self.aggregator = Aggregator(self)
         self.discovery = Discovery(self.registry, f"{settings.address}:{settings.port}", self.aggregator.versions)
-        self.openapi = OpenAPI(self.registry)
+        self.openapi = OpenAPI(self.registry, self.aggregator.versions)
         self.stopping = asyncio.Event()
         self.ready = False
         self.port = settings.port
@@ -159,10 +161,11 @@ class Server:
         allowed, reason = self.authorizer.allowed(user, attributes)
         if not allowed:
             raise forbidden(user, attributes, reason)
+        behind = self.aggregator.behind(info.path)
+        if behind is not None:
+            return await self.aggregator.proxy(request, user, *behind)
         if not info.is_resource:
             return await self._plain_path(request, info, query)
-        if self.aggregator.serves(info.group, info.version):
-            return await self.aggregator.proxy(request, user, info)
         resource = self.registry.find(info.group, info.version, info.resource)
         if resource is None:
             if self.registry.versions(info.group):
@@ -219,7 +222,9 @@ class Server:
             )
         accept = request.headers.get("Accept", "")
         etag = request.headers.get("If-None-Match", "")
-        found = self.discovery.answer(path, accept, etag) or self.openapi.answer(path, accept, etag)
+        encoding = request.headers.get("Accept-Encoding", "")
+        found = self.discovery.answer(path, accept, etag)
+        found = found or self.openapi.answer(path, query.get("hash", ""), accept, encoding, etag)
         if found is not None:
             headers = {"Content-Type": found.content_type, **found.headers}
             return web.Response(body=found.body, status=found.code, headers=headers)
