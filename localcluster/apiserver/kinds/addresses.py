@@ -9,15 +9,15 @@ from localcluster.apiserver.kinds import formats
 from localcluster.apiserver.kinds.formats import check
 
 
-def validate_public(value: str, path: str, pod_cidr: str = "") -> list[FieldError]:
+def validate_public(value: str, path: str, allowed: str = "") -> list[FieldError]:
     """Errors of an address of an endpoint or of ``externalIPs``.
 
-    `pod_cidr` is a range that is allowed whatever it is: the local cluster's pods have loopback addresses.
+    `allowed` is a range that is fine whatever it is: the local cluster's pods have loopback addresses.
     """
     address = formats.parse_ip(value)
     if address is None:
         return check(path, value, [formats.BAD_IP])
-    if pod_cidr and address in ipaddress.ip_network(pod_cidr):
+    if allowed and address in ipaddress.ip_network(allowed):
         return []
     special = {
         f"may not be unspecified ({value})": address.is_unspecified,

@@ -14,6 +14,8 @@ from localcluster.apiserver.kinds.pod_defaults import drop_empty
 
 JSON = dict[str, Any]
 
+_API_SERVER = ("default", "kubernetes")
+
 
 class Endpoints(Kind):
     create_on_update = True
@@ -28,32 +30,35 @@ class Endpoints(Kind):
                 port.setdefault("protocol", "TCP")
 
     def validate_create(self, new: JSON, context: Context) -> list[FieldError]:
+        # The API server's own address may be any.
+        meta = new["metadata"]
+        allowed = "0.0.0.0/0" if (meta.get("namespace"), meta["name"]) == _API_SERVER else context.pod_cidr
         errors: list[FieldError] = []
         for i, subset in enumerate(new.get("subsets") or ()):
-            errors += _validate_subset(subset, f"subsets[{i}]", context)
+            errors += _validate_subset(subset, f"subsets[{i}]", allowed)
         return errors
 
     def validate_update(self, new: JSON, old: JSON, context: Context) -> list[FieldError]:
         return metadata.validate(new, True) + self.validate_create(new, context)
 
 
-def _validate_subset(subset: JSON, path: str, context: Context) -> list[FieldError]:
+def _validate_subset(subset: JSON, path: str, allowed: str) -> list[FieldError]:
     errors: list[FieldError] = []
     if not subset.get("addresses") and not subset.get("notReadyAddresses"):
         errors.append(required(path, "must specify `addresses` or `notReadyAddresses`"))
     for kind in ("addresses", "notReadyAddresses"):
         for i, address in enumerate(subset.get(kind) or ()):
-            errors += _validate_address(address, f"{path}.{kind}[{i}]", context)
+            errors += _validate_address(address, f"{path}.{kind}[{i}]", allowed)
     ports = subset.get("ports") or []
     for i, port in enumerate(ports):
         errors += _validate_port(port, f"{path}.ports[{i}]", len(ports) > 1)
     return errors
 
 
-def _validate_address(address: JSON, path: str, context: Context) -> list[FieldError]:
+def _validate_address(address: JSON, path: str, allowed: str) -> list[FieldError]:
     errors: list[FieldError] = []
     value = address.get("ip", "")
-    special = validate_public(value, f"{path}.ip", context.pod_cidr)
+    special = validate_public(value, f"{path}.ip", allowed)
     if formats.parse_ip(value) is None:
         errors, special = special, check(f"{path}.ip", value, ["must be a valid IP address"])
     if name := address.get("hostname"):
