@@ -59,7 +59,6 @@ def main() -> None:
 
     server = FunctionServer(settings, make_app)
     server.wsgi()
-    print(f"Serving {settings.module}.{settings.function} on {settings.bind}", flush=True)
     server.run()
 
 

@@ -13,6 +13,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,9 @@ KEEPALIVE_SECONDS = 75  # longer than the pools of usual proxies keep an idle co
 SLOW_CLIENT_SECONDS = 60  # a client that sends or takes nothing for so long is dropped
 LAST_REQUESTS_SECONDS = 0.5  # how long a stopping worker waits on connections that are idle
 EXIT_SECONDS = 2.0  # how long a stopping worker waits for threads that the function left running
+OWN_THREADS = 2  # for /healthz and /metrics, which must answer while all calls are busy
+OWN_PATHS = (b"GET /healthz ", b"GET /metrics ")
+PEEK_BYTES = 4096
 STUCK_PROCESS_SECONDS = 2  # how long after the timeout a process that does not run Python at all is ended
 
 _PID = struct.Struct("=i")
@@ -54,6 +58,7 @@ class FunctionWorker(ThreadWorker):
     retiring_fd = -1  # where a worker writes its pid when it retires
 
     def init_process(self) -> None:
+        self._own_pool = ThreadPoolExecutor(OWN_THREADS)
         app: FunctionApp = self.app.wsgi()  # type: ignore[assignment]
         app.calls.on_stuck = self.retire
         super().init_process()
@@ -94,6 +99,11 @@ class FunctionWorker(ThreadWorker):
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, 1, partial(self.on_pending_socket_readable, conn))
 
+    def enqueue_req(self, conn: TConn) -> None:
+        pool = self._own_pool if _asks_for_own_path(conn.sock) else self.tpool
+        done = pool.submit(self.handle, conn)
+        done.add_done_callback(lambda future: self.method_queue.defer(self.finish_request, conn, future))
+
     def set_accept_enabled(self, enabled: bool | None) -> None:
         if not enabled and not self.alive and self._accepting:  # type: ignore[attr-defined]
             self._accept_waiting()
@@ -111,6 +121,15 @@ class FunctionWorker(ThreadWorker):
         deadline = min(deadline, time.monotonic() + LAST_REQUESTS_SECONDS)
         for conn in (*self.keepalived_conns, *self.pending_conns):
             conn.timeout = min(conn.timeout or deadline, deadline)
+
+
+def _asks_for_own_path(client: socket.socket) -> bool:
+    """Whether a whole request for one of the runtime's own paths waits to be read."""
+    try:
+        waiting = client.recv(PEEK_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except OSError:
+        return False
+    return waiting.startswith(OWN_PATHS) and b"\r\n\r\n" in waiting
 
 
 class FunctionArbiter(Arbiter):
@@ -197,6 +216,7 @@ class FunctionServer(BaseApplication):
             "forwarded_allow_ips": "",
             "limit_request_line": 8190,
             "loglevel": "warning",
+            "when_ready": self._when_ready,
             "pre_request": self._before_request,
             "child_exit": _after_child_exit,
         }
@@ -205,6 +225,9 @@ class FunctionServer(BaseApplication):
 
     def load(self) -> FunctionApp:  # type: ignore[override]
         return self._make_app(self.draining.is_set, self._close_connection)
+
+    def _when_ready(self, arbiter: Any) -> None:
+        print(f"Serving {self.settings.module}.{self.settings.function} on {self.settings.bind}", flush=True)
 
     def _close_connection(self) -> None:
         """Have the connection of this thread's request closed after its answer."""

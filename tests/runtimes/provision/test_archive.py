@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import itertools
 import lzma
 import stat
 import tarfile
@@ -212,6 +213,7 @@ def test_a_name_that_comes_twice_is_refused(tmp_path: Path) -> None:
         (zip_of(FILES)[:-10], "zip", "archive is broken"),
         (gzip.compress(tar_of(FILES)), "zip", "archive is broken"),
     ],
+    ids=itertools.count(),
 )
 def test_broken_archives_are_refused(tmp_path: Path, content: bytes, kind: str, words: str) -> None:
     refused(tmp_path, content, kind, words)

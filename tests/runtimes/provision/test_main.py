@@ -3,6 +3,7 @@
 import base64
 import gzip
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
@@ -157,6 +158,7 @@ def test_it_can_be_run_again_on_the_same_volume(provisioner: Provisioner) -> Non
         ),
         ("x", "text", ["--file-name", "../hello.py"], "'../hello.py' cannot be the name of the function's file"),
     ],
+    ids=itertools.count(),
 )
 def test_what_cannot_be_prepared_ends_in_one_clear_line(
     provisioner: Provisioner, function: bytes | str, content_type: str, more: list[str], message: str

@@ -6,6 +6,7 @@ import ctypes
 import random
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_calls_that_end_just_at_their_limit_harm_no_later_call() -> None:
         call = calls.start()
         seconds = 0.01 + chance.uniform(-0.002, 0.002)
         try:
-            assert call.run(lambda seconds=seconds: time.sleep(seconds)) is None
+            assert call.run(partial(time.sleep, seconds)) is None
             outcomes["done"] += 1
         except TimedOut:
             outcomes["late"] += 1

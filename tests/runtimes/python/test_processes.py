@@ -5,8 +5,10 @@ import os
 import random
 import re
 import signal
+import sys
 import threading
 import time
+from functools import partial
 
 import psutil
 import pytest
@@ -25,6 +27,11 @@ def handler(event, context):
 
 def calls_of(function: ServedFunction, count: int) -> set[str]:
     return {requests.post(function.url, timeout=20).text for _ in range(count)}
+
+
+def was_replaced(function: ServedFunction, worker: int) -> bool:
+    workers = function.workers()
+    return worker not in workers and len(workers) == 2
 
 
 def test_figures_are_those_of_all_workers(serve: Serve) -> None:
@@ -71,7 +78,7 @@ def test_counters_never_go_backwards_while_workers_are_killed(serve: Serve) -> N
         workers = function.workers()
         victim = chance.choice(workers)
         os.kill(victim, signal.SIGKILL)
-        wait_until(lambda gone=victim: gone not in function.workers() and len(function.workers()) == 2)
+        wait_until(partial(was_replaced, function, victim))
         assert function.metric("function_calls_total") == last, round_number
     folder = next(function.temporary.glob("metrics-*"))
     assert len(list(folder.glob("counter_*.db"))) <= 4  # master, two workers, the archive
@@ -169,6 +176,16 @@ def test_idle_connections_hold_no_threads(serve: Serve) -> None:
     assert time.monotonic() - start < 1
 
 
+def test_probes_and_metrics_are_answered_while_all_threads_are_busy(serve: Serve) -> None:
+    function = serve(SOURCE, FUNC_THREADS="2")
+    calls = [InBackground(lambda: requests.post(function.url, data=b"2", timeout=20)) for _ in range(6)]
+    wait_until(lambda: "function_calls_in_progress 2.0" in function.get("/metrics").text)
+    start = time.monotonic()
+    assert function.get("/healthz").text == "OK"
+    assert time.monotonic() - start < 1
+    assert [call.result().status_code for call in calls] == [200] * 6
+
+
 def test_workers_end_when_their_master_is_gone(serve: Serve) -> None:
     function = serve(SOURCE)
     workers = function.workers()
@@ -239,7 +256,7 @@ def handler(event, context):
     folder = function.termination_log.parent
     (folder / "test-it.py").write_text(source)
     (folder / "json.py").write_text("raise ImportError('stdlib must not be shadowed for the runtime')")
-    packages = folder / "lib" / "python{}.{}".format(*os.sys.version_info[:2]) / "site-packages"  # type: ignore[attr-defined]
+    packages = folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     packages.mkdir(parents=True)
     (packages / "hello_lib.py").write_text("WHERE = 'site-packages'")
     again = serve(SOURCE, FUNC_SOURCE_DIR=str(folder), MOD_NAME="test-it")
