@@ -104,8 +104,11 @@ def canonical_base64(text: str) -> str:
         if char == "=" and digits % 4 in (2, 3):
             wanted = 4 - digits % 4
             rest = [(i, c) for i, c in enumerate(text[position:], position) if c not in "\r\n"]
-            wrong = next((i for n, (i, c) in enumerate(rest) if n >= wanted or c != "="), len(text))
-            offset = wrong
+            wrong = next((n for n, (_, c) in enumerate(rest) if n >= wanted or c != "="), None)
+            if wrong is None:
+                offset = len(text)
+            else:
+                offset = rest[wrong][0] - (wrong < wanted)
         break
     else:
         offset = len(text) - digits % 4

@@ -38,8 +38,9 @@ class _Loader(_Base):  # type: ignore[misc]
 
 
 _PLAIN_TAG = "tag:plain"
+_MERGE_TAG = "tag:yaml.org,2002:merge"
 _Loader.yaml_implicit_resolvers = {
-    "<": [("tag:yaml.org,2002:merge", re.compile(r"^<<$"))],
+    "<": [(_MERGE_TAG, re.compile(r"^<<$"))],
     None: [(_PLAIN_TAG, re.compile(""))],
 }
 
@@ -68,6 +69,8 @@ def _integer(text: str) -> int:
 def _mapping(loader: Any, node: Any) -> dict[str, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
+        if key_node.tag == _MERGE_TAG:
+            continue
         key = _key(loader.construct_object(key_node, deep=True))
         if key in seen:
             loader.duplicates.append(f'  line {key_node.start_mark.line + 1}: key "{key}" already set in map')
@@ -110,7 +113,9 @@ def read(body: bytes) -> tuple[Any, list[str]]:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}: " if mark else ""
+        # Go's parser counts lines from zero, its scanner from one, and zero is not mentioned.
+        line = (mark.line if mark else 0) + isinstance(error, yaml.scanner.ScannerError)
+        where = f"line {line}: " if line else ""
         raise ValueError(f"yaml: {where}{error.problem or error.context}") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise ValueError(f"yaml: {error}") from None
