@@ -103,6 +103,10 @@ class Kind:
     def stored(self, new: JSON | None, old: JSON | None, context: Context) -> None:
         """Called after a write was stored: None for `old` on create, for `new` on removal. Frees what was allocated."""
 
+    def begin_deletion(self, obj: JSON, context: Context) -> JSON:
+        """The stored object with what its deletion waits for (finalizers, conditions); must not change `obj`."""
+        return obj
+
     # ---- /status
 
     def prepare_status(self, new: JSON, old: JSON, context: Context) -> None:

@@ -109,7 +109,8 @@ def remove(call: Call, stored: JSON, options: DeleteOptions) -> tuple[JSON, bool
     meta = stored["metadata"]
     _check_preconditions(call, meta, options)
     call.warnings += admission.validate(resource, "DELETE", "", None, call.present(stored), context)
-    finalizers = list(meta.get("finalizers") or ())
+    begun = stored if meta.get("deletionTimestamp") else resource.behaviour.begin_deletion(stored, context)
+    finalizers = list(begun["metadata"].get("finalizers") or ())
     propagation = options.propagation or resource.behaviour.default_propagation
     for policy, finalizer in (("Foreground", FOREGROUND), ("Orphan", ORPHAN)):
         if propagation == policy and finalizer not in finalizers:
@@ -140,7 +141,7 @@ def remove(call: Call, stored: JSON, options: DeleteOptions) -> tuple[JSON, bool
             return stored, False
         if not shorter:
             grace = meta.get("deletionGracePeriodSeconds") or 0
-    marked = _marked(stored, context.now, grace, finalizers)
+    marked = _marked(begun, context.now, grace, finalizers)
     if resource.plural == "namespaces" and not resource.group:
         marked["status"] = {**(marked.get("status") or {}), "phase": "Terminating"}
     if call.dry_run:

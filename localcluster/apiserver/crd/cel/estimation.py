@@ -138,7 +138,9 @@ class _Coster:
         return self._paths.get(node.id, [])
 
     def _declared(self, path: list[str]) -> Declared | None:
-        if not path or path[0] not in ("self", "oldSelf"):
+        # Whatever a path begins with stands for the root, as in the real estimation: names of types and elements of
+        # literal lists count as large as `self`.
+        if not path or path[0].startswith(("@result", "__result__")):
             return None
         found: Declared | None = self._root
         for name in path[1:]:

@@ -43,7 +43,9 @@ def parse(text: str) -> syntax.Parsed:
         return syntax.read(_environment().compile(text, disable_check=True).serialize(), text)
     except RuntimeError as error:
         match = _SURROUNDINGS.match(str(error))
-        raise SyntaxFailure(match.group(1) if match else str(error)) from None
+        said = match.group(1) if match else str(error)
+        said = said.replace("has() argument must be a field selection", "invalid argument to has() macro")
+        raise SyntaxFailure(said) from None
 
 
 class Program:
