@@ -334,11 +334,9 @@ class Informer:
 def _is_gone(obj: JSON) -> bool:
     """Whether the answer to a delete or to the removal of a finalizer is an object's last state."""
     meta = obj["metadata"]
-    return (
-        bool(meta.get("deletionTimestamp"))
-        and not meta.get("finalizers")
-        and not meta.get("deletionGracePeriodSeconds")
-    )
+    # What holds a Namespace is in its spec.
+    held = meta.get("finalizers") or meta.get("deletionGracePeriodSeconds") or obj.get("kind") == "Namespace"
+    return bool(meta.get("deletionTimestamp")) and not held
 
 
 async def work(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from localcluster.controllers.autoscaling.controller import HorizontalPodAutoscalerController
 from localcluster.controllers.cronjob.controller import CronJobController
 from localcluster.controllers.deployment.controller import DeploymentController
 from localcluster.controllers.disruption import DisruptionController
@@ -28,6 +29,7 @@ CONTROLLERS = (
     EndpointSliceController,
     EndpointsController,
     NamespaceController,
+    HorizontalPodAutoscalerController,
     DisruptionController,
     ResourceQuotaController,
     NodeController,

@@ -207,17 +207,18 @@ class DeploymentController(Controller):
         return await self._tell_revision(deployment, new, None if known else word), new
 
     async def _tell_revision(self, deployment: JSON, new: JSON, word: JSON | None) -> JSON:
-        revision = revisions.annotations_of(new).get(revisions.REVISION)
-        if revisions.annotations_of(deployment).get(revisions.REVISION) != revision:
-            patch = {"metadata": {"annotations": {revisions.REVISION: revision}}}
-            patch["metadata"]["resourceVersion"] = deployment["metadata"]["resourceVersion"]
-            deployment = await self.deployments.patch(deployment, patch)
         if word is not None and statuses.has_deadline(deployment):
             status = {**(deployment.get("status") or {})}
             status["conditions"] = statuses.put(status.get("conditions") or [], word)
-            # It is written with the rest of the status.
             deployment = {**deployment, "status": status}
-        return deployment
+        revision = revisions.annotations_of(new).get(revisions.REVISION)
+        if revisions.annotations_of(deployment).get(revisions.REVISION) == revision:
+            # The condition is written with the rest of the status.
+            return deployment
+        annotations = {**revisions.annotations_of(deployment), revisions.REVISION: revision}
+        meta = {**deployment["metadata"], "annotations": annotations}
+        # Through the status, because another write of annotations starts a new generation.
+        return await self.deployments.update_status({**deployment, "metadata": meta})
 
     # ---- writing
 
