@@ -135,7 +135,8 @@ def table(call: Call, items: Iterable[JSON], meta: JSON, with_columns: bool = Tr
     """A meta.k8s.io/v1 Table; rows carry metadata, the object or nothing (`includeObject`)."""
     include = call.query.get("includeObject", "") or "Metadata"
     if include not in ("None", "Metadata", "Object"):
-        raise bad_request(f'unrecognized includeObject value: "{include}"')
+        why = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', or empty"
+        raise bad_request(f"Unable to convert to Table as requested: {why}")
     now = dt.datetime.now(dt.UTC)
     rows = []
     for obj in items:
