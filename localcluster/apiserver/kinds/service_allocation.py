@@ -144,7 +144,7 @@ def _free_address(network: ipaddress.IPv4Network | ipaddress.IPv6Network, taken:
     (https://kubernetes.io/docs/concepts/services-networking/cluster-ip-allocation/). Empty if there is none."""
     last = min(network.num_addresses - 2, 2**20)
     reserved = min(max(16, network.num_addresses // 16), 256)
-    for low, high in ((reserved, last), (1, reserved)):
+    for low, high in ((reserved + 1, last), (1, min(reserved, last))):
         if low > high:
             continue
         start = random.randint(low, high)  # noqa: S311
