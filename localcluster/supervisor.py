@@ -76,9 +76,9 @@ class Settings:
     def pod_cidr(self) -> str:
         return f"127.{self.network}.0.0/17"
 
-    @property
-    def service_cidr(self) -> str:
-        return f"127.{self.network}.128.0/17"
+    def service_cidr(self, with_node: bool) -> str:
+        """Loopback where a node of this machine serves the ClusterIPs, else the range that is usual elsewhere."""
+        return f"127.{self.network}.128.0/17" if with_node else "10.96.0.0/16"
 
     @property
     def server(self) -> str:
@@ -168,7 +168,7 @@ class Supervisor:
         if name == "apiserver":
             return [
                 *base, "--data-dir", str(layout.data_dir), "--port", str(settings.port),
-                "--pod-cidr", settings.pod_cidr, "--service-cidr", settings.service_cidr,
+                "--pod-cidr", settings.pod_cidr, "--service-cidr", settings.service_cidr(self.with_node),
             ]  # fmt: skip
         base += ["--kubeconfig", str(layout.component_kubeconfig(name))]
         if name == "node":

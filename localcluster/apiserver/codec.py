@@ -47,7 +47,7 @@ def decode(body: bytes, content_type: str, *, strict: bool = False, kind: str = 
     if not isinstance(parsed, dict):
         problem = f"json: cannot unmarshal {typed_decoding.json_type(parsed)} into Go value of type {_META_TYPE}"
         raise unrecognized(kind, f"couldn't get version/kind; json parse error: {problem}", body)
-    if strict and not duplicates:
+    if strict and "yaml" not in content_type:
         duplicates = [f'duplicate field "{path}"' for path in json_text.duplicate_fields(body, parsed)]
     return parsed, duplicates if strict else []
 

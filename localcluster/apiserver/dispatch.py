@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from localcluster.apiserver import streams
 from localcluster.apiserver.errors import invalid as invalid_options
-from localcluster.apiserver.errors import method_not_allowed, not_supported, path_not_found
+from localcluster.apiserver.errors import (
+    invalid_value,
+    method_not_allowed,
+    not_found,
+    not_supported,
+    path_not_found,
+    too_long,
+)
 from localcluster.apiserver.requests import RequestInfo
 from localcluster.apiserver.resources import Resource, Subresource
 from localcluster.apiserver.schema import builtin
 from localcluster.apiserver.verbs import deleting, pods, reading, scaling, watching, writing
-from localcluster.apiserver.verbs.call import JSON, Call, options_kind
+from localcluster.apiserver.verbs.call import JSON, MAX_FIELD_MANAGER_LENGTH, Call, options_kind
 
 if TYPE_CHECKING:
     from localcluster.apiserver.server import Server
@@ -25,10 +33,10 @@ _NAMED = frozenset({"get", "update", "patch", "delete"})
 
 def check_verb(info: RequestInfo, resource: Resource) -> None:
     """Raises APIError 404 or 405 where the path or the verb is not of this resource."""
-    if bool(info.namespace) and not resource.namespaced and resource.plural != "namespaces":
-        raise path_not_found()
     if info.subresource:
         subresource = resource.subresources.get(info.subresource)
+        if subresource is None and resource.crd is not None:
+            raise not_found(resource.group, resource.plural, info.name)
         if subresource is None:
             raise path_not_found()
         if info.subresource not in STREAMED and not _speaks(info.verb, subresource.verbs):
@@ -50,7 +58,20 @@ def _speaks(verb: str, verbs: tuple[str, ...]) -> bool:
     return verb in verbs
 
 
-def dry_run(info: RequestInfo, query: dict[str, str], body: JSON | None = None) -> bool:
+def check_options(info: RequestInfo, query: Mapping[str, str]) -> None:
+    """Raises APIError 422 where the options of a write are wrong."""
+    if info.verb not in ("create", "update", "patch"):
+        return
+    errors = []
+    if len(query.get("fieldManager", "")) > MAX_FIELD_MANAGER_LENGTH:
+        errors.append(too_long("fieldManager", MAX_FIELD_MANAGER_LENGTH))
+    elif any(not c.isprintable() for c in query.get("fieldManager", "")):
+        errors.append(invalid_value("fieldManager", query["fieldManager"], "should only contain printable characters"))
+    if errors:
+        raise invalid_options("meta.k8s.io", options_kind(info.verb), "", errors)
+
+
+def dry_run(info: RequestInfo, query: Mapping[str, str]) -> bool:
     """Whether nothing is to be stored. Raises APIError 422 for values other than All."""
     value = query.get("dryRun", "")
     if value not in ("", "All"):

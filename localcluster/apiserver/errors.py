@@ -34,6 +34,7 @@ class APIError(Exception):
         self.details = details
         self.headers = headers or {}
         self.status_metadata: JSON = {}
+        self.warnings: list[str] = []
 
     def status(self) -> JSON:
         """The Status object of the answer."""

@@ -167,17 +167,22 @@ class Server:
         if not info.is_resource:
             return await self._plain_path(request, info, query)
         resource = self.registry.find(info.group, info.version, info.resource)
-        if resource is None:
-            if self.registry.versions(info.group):
+        if resource is None or _misplaced(info, resource):
+            if any(r.crd is None for r in self.registry if r.group == info.group):
                 raise path_not_found()
             return web.Response(status=404, text=PLAIN_404)
         dispatch.check_verb(info, resource)
+        dispatch.check_options(info, query)
         if request.content_length is not None and request.content_length > MAX_BODY_BYTES:
             raise _too_large()
         streamed = info.subresource in dispatch.STREAMED
         body = b"" if streamed or info.verb in ("get", "list", "watch") else await _read(request)
         call = self.call(request, info, resource, user, query, body)
-        return await dispatch.answer(self, call, request)  # type: ignore[arg-type]
+        try:
+            return await dispatch.answer(self, call, request)  # type: ignore[arg-type]
+        except APIError as error:
+            error.warnings = call.warnings
+            raise
 
     def call(
         self,
@@ -253,9 +258,14 @@ class Server:
             form = Form(negotiate(request.headers.get("Accept", "")).media)
         except APIError:
             pass
-        response = self.respond(form, error.status(), error.code)
+        response = self.respond(form, error.status(), error.code, error.warnings)
         response.headers.update(error.headers)
         return response
+
+
+def _misplaced(info: RequestInfo, resource: Resource) -> bool:
+    """Whether a path names a namespace for what has none."""
+    return bool(info.namespace) and not resource.namespaced and resource.plural != "namespaces"
 
 
 def now() -> str:

@@ -31,8 +31,8 @@ def failed(message: str) -> APIError:
 
 
 def quote_object(obj: Any) -> str:
-    """The object as the text that Go's encoder would give, without spaces."""
-    return json.dumps(obj, ensure_ascii=False, separators=(",", ":"))
+    """The object as the text that Go's encoder would give of a map: keys in order, without spaces."""
+    return json.dumps(obj, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def go_value(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import datetime as dt
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,9 @@ def read_options(call: Call) -> DeleteOptions:
         detail = 'supported values: "Foreground", "Background", "Orphan", "nil"'
         errors.append(FieldError(NOT_SUPPORTED, path, propagation, detail))
     for value in raw.get("dryRun") or ():
-        if value != "All":
+        if value == "All":
+            call.context = dataclasses.replace(call.context, dry_run=True)
+        else:
             errors.append(FieldError(NOT_SUPPORTED, "dryRun", raw["dryRun"], 'supported values: "All"'))
     if errors:
         raise invalid("meta.k8s.io", "DeleteOptions", "", errors)

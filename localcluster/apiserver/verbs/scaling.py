@@ -108,6 +108,10 @@ def _write(call: Call, change: Callable[[JSON], JSON], duplicates: list[str]) ->
         raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
     replicas = (new.get("spec") or {}).get("replicas", 0)
     if replicas < 0:
+        if call.resource.crd is not None:
+            path = _paths(call)["specReplicasPath"]
+            error = invalid_value(path, replicas, "should be a non-negative integer")
+            raise invalid(call.resource.group, call.resource.kind, name, [error])
         error = invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
         raise invalid("autoscaling", "Scale", name, [error])
     version = meta.get("resourceVersion")

@@ -41,7 +41,6 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
-APPLY_PATCH_CBOR = "application/apply-patch+cbor"
 
 GENERATED_SUFFIX_LENGTH = 5
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -174,7 +173,10 @@ def store_changed(call: Call, stored: JSON, change: Callable[[JSON], JSON]) -> J
     if not call.info.subresource:
         call.warnings += admission.mutate(resource, "UPDATE", "", new, old, context)
         meta = new["metadata"]
-    for key in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
+    if call.info.verb != "patch" or not meta.get("uid"):
+        # A patch of the uid is an error in validation; a PUT was compared above.
+        meta["uid"] = old_meta["uid"]
+    for key in ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
         meta.pop(key, None)
         if key in old_meta:
             meta[key] = old_meta[key]
@@ -239,7 +241,7 @@ def is_finished(obj: JSON) -> bool:
 def _check_preconditions(call: Call, meta: JSON, old_meta: JSON) -> None:
     resource, name = call.resource, old_meta["name"]
     uid = meta.get("uid")
-    if uid and uid != old_meta["uid"]:
+    if uid and uid != old_meta["uid"] and call.info.verb != "patch":
         key = f"/registry/{resource.plural}/{call.namespace + '/' if call.namespace else ''}{name}"
         why = (
             f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
@@ -273,8 +275,9 @@ def patch(call: Call) -> tuple[JSON, bool]:
     if media not in (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH):
         raise APIError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
     if media not in accepted:
-        types = ", ".join([*accepted, APPLY_PATCH_CBOR])
-        message = f"the body of the request was in an unknown format - accepted media types include: {types}"
+        message = (
+            f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
+        )
         raise APIError(415, "UnsupportedMediaType", message)
     if media == APPLY_PATCH:
         return _apply(call)
@@ -417,6 +420,11 @@ def decode_body(call: Call) -> tuple[JSON, list[str]]:
         raise APIError(415, "UnsupportedMediaType", message)
     strict = call.field_validation != "Ignore"
     document, duplicates = codec.decode(call.body, media, strict=strict, kind=call.resource.kind)
+    if call.resource.crd is not None and call.info.subresource != "scale":
+        for key, title in (("kind", "Kind"), ("apiVersion", "apiVersion")):
+            if not document.get(key):
+                text = call.body.decode("utf-8", "replace")
+                raise codec.unrecognized(call.resource.kind, f"Object '{title}' is missing in '{text}'", call.body)
     return document if document is not None else {}, duplicates
 
 
