@@ -30,9 +30,34 @@ def failed(message: str) -> APIError:
     return APIError(500, "", message)
 
 
+_METADATA = [
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+]
+
+
 def quote_object(obj: Any) -> str:
-    """The object as the text that Go's encoder would give of a map: keys in order, without spaces."""
-    return json.dumps(obj, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    """The patched object as the text that the real server decodes: sorted keys, metadata in the order of Go's type."""
+    if isinstance(obj, dict):
+        obj = {key: obj[key] for key in sorted(obj)}
+        meta = obj.get("metadata")
+        if isinstance(meta, dict):
+            known = {key: meta[key] for key in _METADATA if key in meta}
+            obj["metadata"] = known | meta
+    return json.dumps(obj, ensure_ascii=False, separators=(",", ":"))
 
 
 def go_value(value: Any) -> str:

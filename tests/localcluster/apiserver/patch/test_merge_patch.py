@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localcluster.apiserver.patch import merge_patch
-from localcluster.apiserver.patch.wording import go_syntax, go_value, rejected
+from localcluster.apiserver.patch.wording import go_syntax, go_value, quote_object, rejected
 
 
 def test_maps_merge_null_removes_and_the_rest_replaces() -> None:
@@ -32,3 +32,10 @@ def test_a_rejected_patch_has_neither_kind_nor_name() -> None:
     assert error.status()["message"] == f' "" is invalid: patch: {text}'
     causes = [{"field": "patch", "message": text, "reason": "FieldValueInvalid"}]
     assert error.status()["details"] == {"causes": causes}
+
+
+def test_a_patched_object_is_quoted_in_the_real_servers_order() -> None:
+    meta = {"labels": {"b": "1", "a": "2"}, "other": 1, "name": "n"}
+    quoted = quote_object({"kind": "K", "data": {"z": 1, "y": [1]}, "apiVersion": "v1", "metadata": meta})
+    data = '"data":{"z":1,"y":[1]},"kind":"K"'
+    assert quoted == f'{{"apiVersion":"v1",{data},"metadata":{{"name":"n","labels":{{"b":"1","a":"2"}},"other":1}}}}'
