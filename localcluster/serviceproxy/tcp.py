@@ -53,6 +53,9 @@ class Connection(_Side):
     def __init__(self, balancer: Balancer) -> None:
         self._balancer = balancer
         self._connecting: asyncio.Task[None] | None = None
+        # uvloop begins to read after `connection_made` even if that paused it, so a little may come early.
+        self._early: list[bytes] = []
+        self._early_end = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -75,9 +78,27 @@ class Connection(_Side):
                 return
             self._balancer.connected(client, endpoint)
             self.peer, upstream.peer = upstream, self
+            for data in self._early:
+                super().data_received(data)
+            self._early.clear()
+            if self._early_end:
+                super().eof_received()
             self.transport.resume_reading()
             return
         self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self.peer is None:
+            self._early.append(data)
+            cast(asyncio.Transport, self.transport).pause_reading()
+        else:
+            super().data_received(data)
+
+    def eof_received(self) -> bool:
+        if self.peer is None:
+            self._early_end = True
+            return True
+        return super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.peer is None and self._connecting is not None:
