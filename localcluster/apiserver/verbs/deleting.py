@@ -27,6 +27,10 @@ JSON = dict[str, Any]
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
 DEFAULT_GRACE_SECONDS = 30
+_JOB_WARNING = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them "
+    "or set propagationPolicy=Orphan to suppress this warning"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ def delete(call: Call) -> tuple[JSON, bool]:
     """The answer to a DELETE, and whether the object is gone already."""
     options = read_options(call)
     stored = call.find(call.info.name)
+    if call.resource.storage == "batch/jobs" and not options.propagation:
+        call.warnings.append(_JOB_WARNING)
     last, gone = remove(call, stored, options)
     resource = call.resource
     if not gone or resource.behaviour.delete_answers_object or call.flag("returnDeletedObject"):

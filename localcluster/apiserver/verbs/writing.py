@@ -477,12 +477,14 @@ def _check_name(call: Call, meta: JSON) -> None:
 
 
 def check_namespace(call: Call, meta: JSON) -> None:
-    """The namespace in the body, if any, must be that of the path."""
+    """The namespace in the body, if any, must be that of the path; what has no namespace loses it."""
+    if not call.resource.namespaced:
+        meta.pop("namespace", None)
+        return
     namespace = meta.get("namespace")
     if namespace and namespace != call.namespace:
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
-    if call.namespace:
-        meta["namespace"] = call.namespace
+    meta["namespace"] = call.namespace
 
 
 def conform(call: Call, obj: JSON, duplicates: list[str]) -> None:
