@@ -31,6 +31,9 @@ JSON = dict[str, Any]
 STORAGE = "apiextensions.k8s.io/customresourcedefinitions"
 API_VERSION = "apiextensions.k8s.io/v1"
 MANAGER = "kube-apiserver"
+LOOK_AGAIN_SECONDS = 1.0
+"""How long after the end of an object that held up its definition's deletion that goes on. The real server looks every
+five seconds; a client that waits for the definition to go must have the time to see that it is there."""
 
 
 class Change(Protocol):
@@ -91,9 +94,9 @@ class Definitions:
         self._later(lambda: self._settle(name))
 
     @staticmethod
-    def _later(step: Callable[[], None]) -> None:
+    def _later(step: Callable[[], None], seconds: float = 0) -> None:
         try:
-            asyncio.get_running_loop().call_soon(step)
+            asyncio.get_running_loop().call_later(seconds, step)
         except RuntimeError:
             step()
 
@@ -252,7 +255,7 @@ class Definitions:
 
     def _instance_changed(self, name: str, change: Change) -> None:
         if change.type == "DELETED":
-            self._later(lambda: self._settle(name))
+            self._later(lambda: self._settle(name), LOOK_AGAIN_SECONDS)
 
     def _forget_instances(self, name: str) -> None:
         unsubscribe = self._instances.pop(name, None)

@@ -40,16 +40,18 @@ def _paths(call: Call) -> JSON:
 
 def read(call: Call) -> JSON:
     """The Scale of the object that the path names."""
-    return scale_of(call, call.present(call.find(call.info.name)))
+    obj = call.present(call.find(call.info.name))
+    path = _paths(call)["specReplicasPath"]
+    if call.resource.crd is not None and _at(obj, path) is None:
+        # A write may set what a read does not find.
+        raise internal(f'the spec replicas field "{path}" does not exist')
+    return scale_of(call, obj)
 
 
 def scale_of(call: Call, obj: JSON) -> JSON:
     paths, meta = _paths(call), obj["metadata"]
     shown = {k: meta[k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if k in meta}
     replicas = _at(obj, paths["specReplicasPath"])
-    if replicas is None and call.resource.crd is not None:
-        message = f'the spec replicas field "{paths["specReplicasPath"]}" does not exist'
-        raise internal(message)
     status: JSON = {"replicas": _at(obj, paths["statusReplicasPath"]) or 0}
     if call.resource.crd is None:
         selector: Any = (obj.get("spec") or {}).get("selector")
