@@ -62,6 +62,8 @@ class GarbageCollector(Controller):
 
     async def run_discovery(self) -> None:
         while True:
+            # A definition that changes from here on is looked at in the next round.
+            self._definitions_changed.clear()
             try:
                 found = await discover(self.client)
             except ClientError as error:
@@ -69,7 +71,6 @@ class GarbageCollector(Controller):
                 await asyncio.sleep(0.5)
                 continue
             await self._monitor({d.type: d for d in found.resources}, keep_missing=bool(found.failed))
-            self._definitions_changed.clear()
             try:
                 async with asyncio.timeout(DISCOVERY_SECONDS):
                     await self._definitions_changed.wait()
@@ -92,6 +93,9 @@ class GarbageCollector(Controller):
         if not keep_missing:
             for of in set(self._monitors) - wanted:
                 self._stop(of)
+        if self.synced.is_set():
+            return
+        # Only at the start: later, one resource that cannot be listed must not hold up the discovery of others.
         new = [informer for informer, _ in self._monitors.values() if not informer.synced.is_set()]
         try:
             async with asyncio.timeout(20):
