@@ -14,13 +14,46 @@ from localcluster.apiserver.requests import RequestInfo, parse
         ("GET", "/api/v1/namespaces/n/pods/p", False, "get", "", "n", "pods", "p", "", ""),
         ("GET", "/api/v1/namespaces/n/pods/p/log", True, "get", "", "n", "pods", "p", "log", ""),
         ("POST", "/apis/apps/v1/namespaces/n/deployments", False, "create", "apps", "n", "deployments", "", "", ""),
-        ("DELETE", "/apis/apps/v1/namespaces/n/deployments", False, "deletecollection", "apps", "n", "deployments", "", "", ""),
-        ("PATCH", "/apis/apps/v1/namespaces/n/deployments/d/scale", False, "patch", "apps", "n", "deployments", "d", "scale", ""),
+        (
+            "DELETE",
+            "/apis/apps/v1/namespaces/n/deployments",
+            False,
+            "deletecollection",
+            "apps",
+            "n",
+            "deployments",
+            "",
+            "",
+            "",
+        ),  # noqa: E501
+        (
+            "PATCH",
+            "/apis/apps/v1/namespaces/n/deployments/d/scale",
+            False,
+            "patch",
+            "apps",
+            "n",
+            "deployments",
+            "d",
+            "scale",
+            "",
+        ),  # noqa: E501
         ("GET", "/api/v1/namespaces", False, "list", "", "", "namespaces", "", "", ""),
         ("GET", "/api/v1/namespaces/n", False, "get", "", "n", "namespaces", "n", "", ""),
         ("PUT", "/api/v1/namespaces/n/finalize", False, "update", "", "n", "namespaces", "n", "finalize", ""),
         ("PATCH", "/api/v1/namespaces/n/status", False, "patch", "", "n", "namespaces", "n", "status", ""),
-        ("GET", "/api/v1/namespaces/n/services/s:80/proxy/a/b/", False, "get", "", "n", "services", "s:80", "proxy", "a/b/"),
+        (
+            "GET",
+            "/api/v1/namespaces/n/services/s:80/proxy/a/b/",
+            False,
+            "get",
+            "",
+            "n",
+            "services",
+            "s:80",
+            "proxy",
+            "a/b/",
+        ),  # noqa: E501
         ("POST", "/api/v1/namespaces/n/services/s/proxy/x", False, "create", "", "n", "services", "s", "proxy", "x"),
     ],
 )
@@ -31,6 +64,8 @@ def test_resource_paths(method, path, watch, verb, group, namespace, resource, n
     assert (info.name, info.subresource, info.rest) == (name, subresource, rest)
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1", "/healthz", "/openapi/v3"])
+@pytest.mark.parametrize(
+    "path", ["/", "/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1", "/healthz", "/openapi/v3"]
+)  # noqa: E501
 def test_other_paths_are_no_resources(path):
     assert parse("GET", path, False) == RequestInfo(path, "get")
