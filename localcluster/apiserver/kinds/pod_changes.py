@@ -8,7 +8,7 @@ from typing import Any
 from localcluster.apiserver.errors import FieldError, forbidden_field, invalid_value, required
 from localcluster.apiserver.kinds import formats, metadata
 from localcluster.apiserver.kinds.changes import differences
-from localcluster.apiserver.kinds.pod_defaults import qos_class
+from localcluster.apiserver.kinds.pod_defaults import drop_empty, qos_class
 from localcluster.apiserver.kinds.pod_validation import MAX_INT32, MIRROR, validate_pod
 from localcluster.apiserver.kinds.scheduling_rules import validate_only_added_tolerations
 from localcluster.apiserver.kinds.security_context import APPARMOR_CONTAINER
@@ -195,8 +195,9 @@ def _without_compute(spec: JSON) -> JSON:
     masked = copy.deepcopy(spec)
     for container in (*(masked.get("containers") or ()), *(masked.get("initContainers") or ())):
         container.pop("resizePolicy", None)
-        for amounts in (container.get("resources") or {}).values():
-            if isinstance(amounts, dict):
-                for name in ("cpu", "memory"):
-                    amounts.pop(name, None)
+        resources = container.get("resources") or {}
+        for kind in ("limits", "requests"):
+            for name in ("cpu", "memory"):
+                (resources.get(kind) or {}).pop(name, None)
+        drop_empty(resources, ("limits", "requests"))
     return masked

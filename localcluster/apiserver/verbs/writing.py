@@ -201,8 +201,9 @@ def store_changed(call: Call, stored: JSON, change: Callable[[JSON], JSON]) -> J
         errors = metadata.validate(new, resource.namespaced, behaviour.name_rule)
         errors += metadata.validate_update(new, old)
         errors += behaviour.validate_update(new, old, context)
-        if behaviour.counts_generations and behaviour.generation_of(new) != behaviour.generation_of(old):
-            meta["generation"] = old_meta.get("generation", 0) + 1
+    writes_spec = call.info.subresource != "status" and behaviour.counts_generations
+    if writes_spec and behaviour.generation_of(new) != behaviour.generation_of(old):
+        meta["generation"] = old_meta.get("generation", 0) + 1
     if errors:
         raise invalid(_stored_group(resource), resource.kind, name, errors)
     call.warnings += behaviour.warnings(new, old)

@@ -145,6 +145,7 @@ def test_resizing_changes_cpu_and_memory_only() -> None:
         return [str(error) for error in validate_resize(new, old)]
 
     assert resized({"cpu": "2"}) == []
+    assert resized({"memory": "1Gi"}) == []
     assert resized({"cpu": "1", "ephemeral-storage": "1"}) == [
         "spec: Forbidden: only cpu and memory resources are mutable"
     ]
