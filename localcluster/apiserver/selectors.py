@@ -1,4 +1,4 @@
-"""Label and field selectors: parsed with the real server's error texts, matched against labels and selectable fields."""
+"""Label and field selectors: parsed with the real server's error texts, matched against labels and fields."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from localcluster.node.processes import MARK
 
 JSON = dict[str, Any]
 
-TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105
+TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 HOST_VARIABLES = ("LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH")
 """What a program needs of this machine's environment besides PATH."""
 

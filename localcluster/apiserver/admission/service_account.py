@@ -9,7 +9,7 @@ from localcluster.apiserver.admission.refusal import is_pod, refusal
 from localcluster.apiserver.kinds.base import JSON, Context
 from localcluster.apiserver.resources import Resource
 
-TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _TOKEN_SECONDS = 3607
 _VOLUME_PREFIX = "kube-api-access-"
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"

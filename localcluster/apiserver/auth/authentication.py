@@ -28,7 +28,7 @@ from localcluster.certs import subject_of
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 AUTHENTICATED = "system:authenticated"
-_WEBSOCKET_TOKEN = "base64url.bearer.authorization.k8s.io."  # noqa: S105 - the prefix of a protocol's name
+_WEBSOCKET_TOKEN = "base64url.bearer.authorization.k8s.io."
 
 
 class Authenticator:

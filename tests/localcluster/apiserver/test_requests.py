@@ -25,7 +25,7 @@ from localcluster.apiserver.requests import RequestInfo, parse
             "",
             "",
             "",
-        ),  # noqa: E501
+        ),
         (
             "PATCH",
             "/apis/apps/v1/namespaces/n/deployments/d/scale",
@@ -37,7 +37,7 @@ from localcluster.apiserver.requests import RequestInfo, parse
             "d",
             "scale",
             "",
-        ),  # noqa: E501
+        ),
         ("GET", "/api/v1/namespaces", False, "list", "", "", "namespaces", "", "", ""),
         ("GET", "/api/v1/namespaces/n", False, "get", "", "n", "namespaces", "n", "", ""),
         ("PUT", "/api/v1/namespaces/n/finalize", False, "update", "", "n", "namespaces", "n", "finalize", ""),
@@ -53,7 +53,7 @@ from localcluster.apiserver.requests import RequestInfo, parse
             "s:80",
             "proxy",
             "a/b/",
-        ),  # noqa: E501
+        ),
         ("POST", "/api/v1/namespaces/n/services/s/proxy/x", False, "create", "", "n", "services", "s", "proxy", "x"),
     ],
 )
@@ -66,6 +66,6 @@ def test_resource_paths(method, path, watch, verb, group, namespace, resource, n
 
 @pytest.mark.parametrize(
     "path", ["/", "/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1", "/healthz", "/openapi/v3"]
-)  # noqa: E501
+)
 def test_other_paths_are_no_resources(path):
     assert parse("GET", path, False) == RequestInfo(path, "get")
