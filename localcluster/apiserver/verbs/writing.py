@@ -90,7 +90,7 @@ def store_new(call: Call, new: JSON) -> JSON:
     if not meta.get("name"):
         error = required("metadata.name", "name or generateName is required")
         raise invalid(resource.group, resource.kind, "", [error])
-    errors = metadata.validate(new, resource.namespaced, behaviour.name_rule)
+    errors = metadata.validate(new, resource.namespaced, behaviour.name_rule, builtin=resource.crd is None)
     errors += behaviour.validate_create(new, context)
     if errors:
         raise invalid(_stored_group(resource), resource.kind, meta["name"], errors)
@@ -198,7 +198,7 @@ def store_changed(call: Call, stored: JSON, change: Callable[[JSON], JSON]) -> J
         errors += behaviour.validate_subresource(call.info.subresource, new, old, context)
     else:
         behaviour.prepare_update(new, old, context)
-        errors = metadata.validate(new, resource.namespaced, behaviour.name_rule)
+        errors = metadata.validate(new, resource.namespaced, behaviour.name_rule, builtin=resource.crd is None)
         errors += metadata.validate_update(new, old)
         errors += behaviour.validate_update(new, old, context)
     writes_spec = call.info.subresource != "status" and behaviour.counts_generations
