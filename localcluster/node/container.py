@@ -305,12 +305,14 @@ class Container:
             task.cancel()
         self._probing.clear()
         if self._stop_deadline is not None:
-            # What the main process leaves behind may finish within the grace.
-            # There is nothing to await: no pidfd tells of a whole group.
-            while not process.group_is_empty() and asyncio.get_running_loop().time() < self._stop_deadline:  # noqa: ASYNC110
-                await asyncio.sleep(GROUP_POLL_SECONDS)
+            # What the main process leaves behind may finish within the grace. No pidfd tells of a whole group.
+            pause = GROUP_POLL_SECONDS
+            while asyncio.get_running_loop().time() < self._stop_deadline and not process.group_is_empty():
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 10 * GROUP_POLL_SECONDS)
         process.signal(signal.SIGKILL)
         await self._shared.sweeper.sweep(self.state.container_id.removeprefix("process://"))
+        process.release()
         if self._collector is not None:
             self._collector.close()
         self.process = None
@@ -393,6 +395,7 @@ class Container:
             task.cancel()
         if self.process is not None:
             self.process.close()
+            self.process = None
         if self._collector is not None:
             self._collector.abandon()
 

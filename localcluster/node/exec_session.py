@@ -166,6 +166,7 @@ class ExecSession:
 
     async def wait(self) -> int:
         code = await self._process.wait()
+        self._process.release()
         self._close_all()
         return code
 

@@ -189,6 +189,7 @@ class ProcessRunner:
     def abandon(self) -> None:
         for pod in self._pods.values():
             pod.abandon()
+        self._pods.clear()
 
     async def close(self) -> None:
         await self._objects.close()

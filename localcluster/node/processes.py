@@ -75,22 +75,35 @@ class Process:
         return None
 
     async def wait(self) -> int:
-        """The exit code; 128 + the signal's number where a signal ended it."""
+        """The exit code; 128 + the signal's number where a signal ended it.
+
+        The pid stays taken until `release`, so that signals to the group reach nobody else until then.
+        """
         return await asyncio.shield(self._ended)
+
+    def release(self) -> None:
+        """Let the ended program's pid go."""
+        if self._child is not None:
+            self._child.wait()
+            self._child = None
 
     def signal(self, number: signal.Signals) -> None:
         """To all processes of the group; that there are none any more is no error."""
+        if self.exit_code is not None and self._child is None:
+            # The pid may be another's by now; what is left of the group the sweeper finds by its mark.
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
     def group_is_empty(self) -> bool:
-        try:
-            os.killpg(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        return False
+        """Whether no process but the leader, which may have ended, is in the group."""
+        for pid in all_pids():
+            try:
+                if pid != self.pid and os.getpgid(pid) == self.pid:
+                    return False
+            except ProcessLookupError:
+                continue
+        return True
 
     def close(self) -> None:
         if self._pidfd >= 0:
@@ -100,10 +113,10 @@ class Process:
 
     def _end(self) -> None:
         if self._child is not None:
-            code = self._child.poll()
-            if code is None:
+            ended = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
                 return
-            self.exit_code = 128 - code if code < 0 else code
+            self.exit_code = ended.si_status + (0 if ended.si_code == os.CLD_EXITED else 128)
         else:
             self.exit_code = _exit_code_of_stranger(self.pid, self._pidfd)
         self.close()
