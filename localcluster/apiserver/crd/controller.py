@@ -96,9 +96,14 @@ class Definitions:
     @staticmethod
     def _later(step: Callable[[], None], seconds: float = 0) -> None:
         try:
-            asyncio.get_running_loop().call_later(seconds, step)
+            loop = asyncio.get_running_loop()
         except RuntimeError:
             step()
+            return
+        if seconds:
+            loop.call_later(seconds, step)
+        else:
+            loop.call_soon(step)
 
     # ---- what is served
 
