@@ -1,7 +1,7 @@
 """The image `localcluster/echo`: an HTTP server that answers with what it was asked, and from which pod.
 
 `/healthz` is 200, `/status/503` that status, `/exit/3` ends the process with that code; all else is a JSON description
-of the request. It listens on the pod's address and `PORT` (8080).
+of the request. It listens on the pod's address and `PORT` (8080). On SIGTERM it answers what it was asked, then ends.
 """
 
 from __future__ import annotations
@@ -11,10 +11,15 @@ import json
 import os
 import signal
 
+_busy: set[asyncio.StreamWriter] = set()
+_DRAIN_SECONDS = 0.1
+"""A connection may be there whose request has not come yet."""
+
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         while line := await reader.readline():
+            _busy.add(writer)
             method, target, _ = line.decode().split(" ", 2)
             headers = {}
             while (header := await reader.readline()).strip():
@@ -43,9 +48,11 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             )
             writer.write(answer)
             await writer.drain()
+            _busy.discard(writer)
     except (ConnectionError, asyncio.IncompleteReadError):
         pass
     finally:
+        _busy.discard(writer)
         writer.close()
 
 
@@ -59,6 +66,9 @@ async def _main() -> None:
     print(f"listening on {host}:{port}", flush=True)
     await stop.wait()
     server.close()
+    await asyncio.sleep(_DRAIN_SECONDS)
+    while _busy:  # noqa: ASYNC110 - the last one of them ends this process
+        await asyncio.sleep(0.01)
 
 
 if __name__ == "__main__":

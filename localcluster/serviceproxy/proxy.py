@@ -26,6 +26,8 @@ JSON = dict[str, Any]
 BIND_RETRY_SECONDS = 15.0
 LEAVE_SECONDS = 1.0
 """The longest that a pod's end waits for the EndpointSlice controller."""
+SETTLE_SECONDS = 0.05
+"""For connections that were made just before, so that the program can still accept them."""
 
 
 class _Closable(Protocol):
@@ -131,6 +133,7 @@ class ServiceProxy:
                 while self._is_listed(address):
                     self._slices_changed.clear()
                     await self._slices_changed.wait()
+        await asyncio.sleep(SETTLE_SECONDS)
 
     def _is_listed(self, address: str) -> bool:
         return any(
