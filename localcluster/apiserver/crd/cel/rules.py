@@ -14,7 +14,7 @@ from localcluster.apiserver.crd.cel.library import EvaluationFailure, Program
 from localcluster.apiserver.crd.cel.types import declared
 from localcluster.apiserver.crd.correlation import old_item, same_json
 from localcluster.apiserver.crd.field_errors import NO_PATH, child, duplicate, invalid, item, key
-from localcluster.apiserver.crd.nodes import has_rules, values_schema
+from localcluster.apiserver.crd.nodes import children, has_rules, values_schema
 from localcluster.apiserver.errors import INVALID, OMITTED, FieldError, forbidden_field, required
 
 JSON = dict[str, Any]
@@ -25,13 +25,14 @@ MAX_MESSAGE_BYTES = 5 * 1024
 class _Node:
     """A node of the schema with rules, or with rules below it."""
 
-    __slots__ = ("converts", "items", "properties", "raw", "rules", "values")
+    __slots__ = ("converts", "items", "properties", "raw", "rules", "unordered", "values")
 
     def __init__(self, raw: JSON, *, resource_root: bool = False) -> None:
         self.raw = raw
         known = declared(raw, resource_root=resource_root) if raw.get("x-kubernetes-validations") else None
         self.rules = compile_rules(raw, known) if known is not None else []
         self.converts = _converts(raw)
+        self.unordered = any(r.uses_old for r in self.rules) and _has_unordered(raw)
         self.properties = {n: _Node(r) for n, r in (raw.get("properties") or {}).items() if has_rules(r)}
         values, items = values_schema(raw), raw.get("items")
         self.values = _Node(values) if values is not None and has_rules(values) else None
@@ -86,8 +87,10 @@ class Rules:
             if rule.program is None or (rule.uses_old and old is None and not rule.optional_old):
                 continue
             known = variables
+            if node.unordered and rule.uses_old:
+                known = {n: in_order(v, node.raw) for n, v in variables.items()}
             if rule.optional_old:
-                known = {**variables, "oldSelf": [variables["oldSelf"]] if old is not None else []}
+                known = {**known, "oldSelf": [known["oldSelf"]] if old is not None else []}
             try:
                 if rule.program.evaluate(known) is True:
                     continue
@@ -174,4 +177,29 @@ def converted(value: Any, raw: JSON | None) -> Any:
             return base64.b64decode(value, validate=True)
         except binascii.Error:
             return value.encode()
+    return value
+
+
+_UNORDERED = ("set", "map")
+
+
+def _has_unordered(raw: JSON) -> bool:
+    return raw.get("x-kubernetes-list-type") in _UNORDERED or any(_has_unordered(r) for r in children(raw))
+
+
+def in_order(value: Any, raw: JSON | None) -> Any:
+    """A value with sets and maps that are lists sorted, because they are equal in whatever order they stand."""
+    if raw is None:
+        return value
+    if isinstance(value, dict):
+        properties, values = raw.get("properties") or {}, values_schema(raw)
+        return {k: in_order(v, properties.get(k, values)) for k, v in value.items()}
+    if isinstance(value, list):
+        elements = [in_order(v, raw.get("items")) for v in value]
+        kind, keys = raw.get("x-kubernetes-list-type"), raw.get("x-kubernetes-list-map-keys") or ()
+        if kind == "set":
+            return sorted(elements, key=repr)
+        if kind == "map":
+            return sorted(elements, key=lambda e: [repr(e.get(k)) for k in keys] if isinstance(e, dict) else [])
+        return elements
     return value

@@ -280,6 +280,15 @@ class TestRules:
         assert self.errors({"map": [{"k": "b", "v": "2"}, {"k": "c", "v": "3"}]}, old) == []
         assert self.errors({"map": [{"k": "b", "v": "9"}]}, old) == ["spec.map[0]: Invalid value: v is fixed"]
 
+    def test_the_order_of_sets_is_no_difference(self) -> None:
+        fixed = [{"rule": "self == oldSelf"}]
+        items = {"type": "string"}
+        a_set = {"type": "array", "x-kubernetes-list-type": "set", "items": items, "x-kubernetes-validations": fixed}
+        a_list = {"type": "array", "items": items, "x-kubernetes-validations": fixed}
+        raw = {"type": "object", "properties": {"set": a_set, "list": a_list}}
+        old, new = {"set": ["a", "b"], "list": ["a", "b"]}, {"set": ["b", "a"], "list": ["b", "a"]}
+        assert [e.path for e in Rules(raw).validate(new, old)] == ["list"]
+
     def test_what_did_not_change_is_let_be(self) -> None:
         assert self.errors({"a": 10}, {"a": 10}) == []
         assert self.errors({"a": 10, "once": "x"}, {"a": 10}) == ["spec: Invalid value: a is 10"]
