@@ -2,7 +2,7 @@
 
 A catalogue file is YAML, `images:` with entries of `match` (a shell pattern for the name without registry default, tag
 and digest, or for the whole name), `command` (the image's entry point), `args`, `env` and `workdir`. `{python}` stands
-for this interpreter and `{folder}` for the catalogue file's folder.
+for this interpreter, `{folder}` for the catalogue file's folder, and `{pod_ip}` for the pod's address.
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ class Image:
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     workdir: str = ""
+
+    def at(self, pod_ip: str) -> Image:
+        """With the pod's address in place of `{pod_ip}`."""
+        command, args = (tuple(w.replace("{pod_ip}", pod_ip) for w in words) for words in (self.command, self.args))
+        env = {name: value.replace("{pod_ip}", pod_ip) for name, value in self.env.items()}
+        return Image(self.match, command, args, env, self.workdir)
 
 
 _HOST_PROGRAMS = ("alpine", "bash", "busybox", "debian", "ubuntu")

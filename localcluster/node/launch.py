@@ -72,6 +72,7 @@ def make_launch(
             Mount(container.get("terminationMessagePath") or "/dev/termination-log", place.termination_log),
         ]
     )
+    image = image.at(place.pod_ip)
     env = {name: os.environ[name] for name in HOST_VARIABLES if name in os.environ}
     env |= {
         "PATH": search_path(),

@@ -58,6 +58,11 @@ def test_bad_catalogues_say_what_is_wrong(tmp_path, text: str, message: str) -> 
         Catalogue.load([file])
 
 
+def test_an_image_may_name_the_pods_address() -> None:
+    image = Image("x", ("serve", "{pod_ip}:80"), ("{pod_ip}",), {"BIND": "{pod_ip}"}).at("127.9.0.2")
+    assert (image.command, image.args, image.env) == (("serve", "127.9.0.2:80"), ("127.9.0.2",), {"BIND": "127.9.0.2"})
+
+
 def test_command_and_args_replace_the_images_as_in_kubernetes() -> None:
     image = Image("x", ("entry",), ("default",))
     assert command_line(image, [], []) == ["entry", "default"]
