@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from localcluster.apiserver import admission
+from localcluster.apiserver import admission, codec, protobuf
 from localcluster.apiserver.errors import (
     NOT_SUPPORTED,
     FieldError,
@@ -21,6 +21,7 @@ from localcluster.apiserver.errors import (
 )
 from localcluster.apiserver.verbs.call import Call
 from localcluster.apiserver.verbs.reading import listed, matcher
+from localcluster.apiserver.verbs.writing import media_type
 
 JSON = dict[str, Any]
 
@@ -45,14 +46,7 @@ class DeleteOptions:
 
 def read_options(call: Call) -> DeleteOptions:
     """Raises APIError where they are malformed or contradict each other."""
-    raw: JSON = {}
-    if call.body.strip():
-        try:
-            raw = orjson.loads(call.body)
-        except orjson.JSONDecodeError:
-            raise bad_request("couldn't get version/kind; json parse error: unexpected end of JSON input") from None
-        if not isinstance(raw, dict):
-            raise bad_request("couldn't get version/kind; json parse error: the body must be an object")
+    raw = _options_sent(call)
     grace = raw.get("gracePeriodSeconds")
     if (asked := call.integer("gracePeriodSeconds")) is not None:
         grace = asked
@@ -79,6 +73,23 @@ def read_options(call: Call) -> DeleteOptions:
         propagation = "Orphan" if orphan else "Background"
     preconditions = raw.get("preconditions") or {}
     return DeleteOptions(grace, propagation, preconditions.get("uid") or "", preconditions.get("resourceVersion") or "")
+
+
+def _options_sent(call: Call) -> JSON:
+    if not call.body.strip():
+        return {}
+    media = media_type(call)
+    if media == protobuf.MEDIA:
+        return protobuf.decode(call.body, "v1", "DeleteOptions")
+    if media == "application/yaml":
+        return codec.decode(call.body, media, kind="DeleteOptions")[0]
+    try:
+        raw = orjson.loads(call.body)
+    except orjson.JSONDecodeError:
+        raise bad_request("couldn't get version/kind; json parse error: unexpected end of JSON input") from None
+    if not isinstance(raw, dict):
+        raise bad_request("couldn't get version/kind; json parse error: the body must be an object")
+    return raw
 
 
 def delete(call: Call) -> tuple[JSON, bool]:

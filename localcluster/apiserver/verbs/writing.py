@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from localcluster.apiserver import admission, codec
+from localcluster.apiserver import admission, codec, protobuf
 from localcluster.apiserver.auth import rbac
 from localcluster.apiserver.auth.escalation import check_write
 from localcluster.apiserver.crd import pruning
@@ -28,6 +28,7 @@ from localcluster.apiserver.errors import (
     required,
 )
 from localcluster.apiserver.kinds import metadata
+from localcluster.apiserver.negotiation import ACCEPTED
 from localcluster.apiserver.patch import json_patch, managed_fields, merge_patch, strategic
 from localcluster.apiserver.patch.wording import go_value, quote_object, rejected
 from localcluster.apiserver.resources import Resource
@@ -412,21 +413,40 @@ def _apply(call: Call) -> tuple[JSON, bool]:
 
 def decode_body(call: Call) -> tuple[JSON, list[str]]:
     """The body as an object, and what is wrong with it in strict decoding."""
-    media = call.content_type.partition(";")[0].strip() or "application/json"
-    if media not in ("application/json", "application/yaml"):
-        message = (
-            "the body of the request was in an unknown format - accepted media types include: "
-            "application/json, application/yaml, application/vnd.kubernetes.protobuf"
-        )
-        raise APIError(415, "UnsupportedMediaType", message)
+    media = media_type(call)
+    custom = call.resource.crd is not None and call.info.subresource != "scale"
+    if media == protobuf.MEDIA:
+        if custom:
+            raise protobuf.refuse_custom(call.body, call.resource.api_version, call.resource.kind)
+        return protobuf.decode(call.body, *_spoken(call)), []
     strict = call.field_validation != "Ignore"
     document, duplicates = codec.decode(call.body, media, strict=strict, kind=call.resource.kind)
-    if call.resource.crd is not None and call.info.subresource != "scale":
+    if custom:
         for key, title in (("kind", "Kind"), ("apiVersion", "apiVersion")):
             if not document.get(key):
                 text = call.body.decode("utf-8", "replace")
                 raise codec.unrecognized(call.resource.kind, f"Object '{title}' is missing in '{text}'", call.body)
     return document if document is not None else {}, duplicates
+
+
+def media_type(call: Call) -> str:
+    """The body's media type, one of those that objects may be sent in. Raises APIError 415."""
+    media = call.content_type.partition(";")[0].strip() or "application/json"
+    if media not in ACCEPTED:
+        accepted = ", ".join(ACCEPTED)
+        message = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+        raise APIError(415, "UnsupportedMediaType", message)
+    return media
+
+
+def _spoken(call: Call) -> tuple[str, str]:
+    """apiVersion and kind of the objects that the path takes."""
+    resource, subresource = call.resource, call.resource.subresources.get(call.info.subresource)
+    if subresource is None:
+        return resource.api_version, resource.kind
+    if not subresource.version:
+        return resource.api_version, subresource.kind
+    return f"{subresource.group}/{subresource.version}".lstrip("/"), subresource.kind
 
 
 def decode_typed(call: Call, schema: Schema, api_version: str, kind: str) -> JSON:

@@ -1,0 +1,85 @@
+"""The wire format of Protocol Buffers: the fields of a message as numbers and bytes, without knowing its type.
+
+Source: https://protobuf.dev/programming-guides/encoding/. Errors are worded as Go's generated decoders word them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+VARINT, FIXED64, LENGTH_DELIMITED, START_GROUP, END_GROUP, FIXED32 = range(6)
+_MAX_VARINT_BITS = 64
+
+
+def fields(message: bytes) -> Iterator[tuple[int, int, int | bytes]]:
+    """The fields in their order: number, wire type, and the value.
+
+    The value is an unsigned number for varints and the bytes as sent for the others; groups, which nothing in the API
+    uses, are passed over.
+
+    Raises:
+        ValueError: the message is malformed.
+    """
+    position, depth, end = 0, 0, len(message)
+    while position < end:
+        key, position = varint(message, position)
+        number, wire_type = key >> 3, key & 7
+        value: int | bytes
+        if number == 0:
+            raise ValueError(f"proto: illegal tag {number} (wire type {wire_type})")
+        if wire_type == VARINT:
+            value, position = varint(message, position)
+        elif wire_type == START_GROUP:
+            depth += 1
+            continue
+        elif wire_type == END_GROUP:
+            if depth == 0:
+                raise ValueError("proto: wiretype end group for non-group")
+            depth -= 1
+            continue
+        elif wire_type in (LENGTH_DELIMITED, FIXED64, FIXED32):
+            if wire_type == LENGTH_DELIMITED:
+                length, position = varint(message, position)
+            else:
+                length = 8 if wire_type == FIXED64 else 4
+            value = message[position : position + length]
+            if len(value) != length:
+                raise ValueError("unexpected EOF")
+            position += length
+        else:
+            raise ValueError(f"proto: illegal wireType {wire_type}")
+        if depth == 0:
+            yield number, wire_type, value
+    if depth:
+        raise ValueError("unexpected EOF")
+
+
+def varint(data: bytes, position: int) -> tuple[int, int]:
+    """The unsigned number at a position, and the position after it. Raises ValueError."""
+    value = shift = 0
+    while shift < _MAX_VARINT_BITS:
+        try:
+            byte = data[position]
+        except IndexError:
+            raise ValueError("unexpected EOF") from None
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & 0xFFFF_FFFF_FFFF_FFFF, position
+        shift += 7
+    raise ValueError("proto: integer overflow")
+
+
+def varints(data: bytes) -> list[int]:
+    """The unsigned numbers of a packed field. Raises ValueError."""
+    found, position = [], 0
+    while position < len(data):
+        value, position = varint(data, position)
+        found.append(value)
+    return found
+
+
+def signed(value: int, bits: int = 64) -> int:
+    """A varint as the two's complement number of that size."""
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> (bits - 1) else value
