@@ -1,0 +1,1 @@
+"""Commands for people: what is typed at a prompt, and what it prints."""
