@@ -8,7 +8,7 @@ fields mean see https://kubectl.docs.kubernetes.io/references/kustomize/kustomiz
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,18 @@ _CLUSTER_KINDS = {
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
 }
-_FIRST = ("Namespace", "CustomResourceDefinition", "ServiceAccount", "Role", "ClusterRole", "RoleBinding")
-_FIRST += ("ClusterRoleBinding", "ConfigMap", "Secret", "Service")
+_FIRST = (
+    "Namespace",
+    "CustomResourceDefinition",
+    "ServiceAccount",
+    "Role",
+    "ClusterRole",
+    "RoleBinding",
+    "ClusterRoleBinding",
+    "ConfigMap",
+    "Secret",
+    "Service",
+)
 
 
 class BuildError(Exception):
@@ -174,6 +184,7 @@ def _patch(objects: list[JSON], entry: JSON, path: Path) -> None:
     text = (path.parent / entry["path"]).read_text() if entry.get("path") else entry["patch"]
     patch = yaml.safe_load(text)
     target = entry.get("target")
+    change: Callable[[JSON, Any], JSON]
     if isinstance(patch, list):
         if not target:
             raise BuildError(f"{path}: a JSON patch needs a target")

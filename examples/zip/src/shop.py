@@ -4,5 +4,5 @@ from prices import price_of
 
 
 def basket(event, context):
-    names = (event["data"] or b"").decode().split(",")
+    names = event["data"].decode().split(",")
     return {"names": names, "cents": sum(price_of(name) for name in names)}
