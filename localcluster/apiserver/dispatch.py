@@ -27,6 +27,8 @@ from localcluster.apiserver.verbs.call import JSON, MAX_FIELD_MANAGER_LENGTH, Ca
 if TYPE_CHECKING:
     from localcluster.apiserver.server import Server
 
+SCALES = Resource("autoscaling", "v1", "scales", "Scale", verbs=())
+"""What the scale subresource of any resource speaks."""
 STREAMED = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 _NAMED = frozenset({"get", "update", "patch", "delete"})
 
@@ -136,8 +138,10 @@ def _subresource(server: Server, call: Call, subresource: Subresource) -> tuple[
     match subresource.name:
         case "scale":
             if verb == "get":
-                return 200, scaling.read(call)
-            return 200, scaling.update(call) if verb == "update" else scaling.patch(call)
+                scale = scaling.read(call)
+            else:
+                scale = scaling.update(call) if verb == "update" else scaling.patch(call)
+            return 200, reading.shaped(dataclasses.replace(call, resource=SCALES), scale)
         case "binding":
             return 201, pods.bind(call)
         case "eviction":

@@ -186,6 +186,7 @@ class Store:
     def _write(self, storage: str, table: _Table, key: str, kind: str, obj: JSON, old: JSON | None) -> None:
         version = self.version + 1
         obj["metadata"]["resourceVersion"] = str(version)
+        obj["metadata"] = ordered_metadata(obj["metadata"])
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
@@ -247,6 +248,30 @@ class Store:
         if table is None:
             table = self._tables[storage] = _Table(compacted=self._opened_at)
         return table
+
+
+_METADATA_ORDER = (
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+)
+
+
+def ordered_metadata(meta: JSON) -> JSON:
+    """ObjectMeta with its fields in the order of Go's type, in which real servers send them."""
+    return {key: meta[key] for key in _METADATA_ORDER if key in meta} | meta
 
 
 def key_of(obj: JSON) -> str:

@@ -7,6 +7,10 @@ import binascii
 import json
 from typing import Any
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+
 from localcluster.apiserver.errors import FieldError, forbidden_field, invalid_value, required, too_long
 from localcluster.apiserver.kinds import formats, metadata
 from localcluster.apiserver.kinds.base import Context, Kind
@@ -76,8 +80,29 @@ class Secret(Kind):
         errors += _keep_frozen(new, old, "data")
         return errors + metadata.validate(new, True) + self.validate_create(new, context)
 
+    def warnings(self, new: JSON, old: JSON | None) -> list[str]:
+        if new.get("type") != "kubernetes.io/tls" or (old is not None and new.get("data") == old.get("data")):
+            return []
+        problem = _key_pair_problem(new.get("data") or {})
+        return [problem] if problem else []
+
     def selectable_fields(self, obj: JSON) -> dict[str, str]:
         return {"type": obj.get("type", "")}
+
+
+def _key_pair_problem(data: JSON) -> str:
+    """What Go's `tls.X509KeyPair` says of a certificate and its key; empty if they fit."""
+    certificate, key = (base64.b64decode(data.get(name) or "") for name in ("tls.crt", "tls.key"))
+    if b"-----BEGIN CERTIFICATE-----" not in certificate:
+        return "tls: failed to find any PEM data in certificate input"
+    if b"-----BEGIN" not in key:
+        return "tls: failed to find any PEM data in key input"
+    try:
+        public = x509.load_pem_x509_certificate(certificate).public_key()
+        private = serialization.load_pem_private_key(key, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return "tls: failed to parse private key"
+    return "" if private.public_key() == public else "tls: private key does not match public key"
 
 
 def _validate_secret_type(secret: JSON, data: JSON, kind: str) -> list[FieldError]:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from localcluster.apiserver.errors import APIError, FieldError, invalid_value
+from localcluster.apiserver.store import ordered_metadata
 
 
 def unprocessable() -> APIError:
@@ -30,34 +31,17 @@ def failed(message: str) -> APIError:
     return APIError(500, "", message)
 
 
-_METADATA = [
-    "name",
-    "generateName",
-    "namespace",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "labels",
-    "annotations",
-    "ownerReferences",
-    "finalizers",
-    "managedFields",
-]
-
-
 def quote_object(obj: Any) -> str:
     """The patched object as the text that the real server decodes: sorted keys, metadata in the order of Go's type."""
-    if isinstance(obj, dict):
-        obj = {key: obj[key] for key in sorted(obj)}
-        meta = obj.get("metadata")
-        if isinstance(meta, dict):
-            known = {key: meta[key] for key in _METADATA if key in meta}
-            obj["metadata"] = known | meta
+    if isinstance(obj, dict) and isinstance(obj.get("metadata"), dict):
+        obj = {**_sorted(obj), "metadata": ordered_metadata(obj["metadata"])}
     return json.dumps(obj, ensure_ascii=False, separators=(",", ":"))
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 
 def go_value(value: Any) -> str:

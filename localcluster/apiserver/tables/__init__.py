@@ -50,6 +50,7 @@ _TABLES: dict[tuple[str, str], tuple[tuple[Column, ...], Row]] = {
     ("apps", "Deployment"): (workloads.DEPLOYMENT_COLUMNS, workloads.deployment_row),
     ("apps", "ReplicaSet"): (workloads.REPLICA_SET_COLUMNS, workloads.replica_set_row),
     ("apps", "StatefulSet"): (workloads.STATEFUL_SET_COLUMNS, workloads.stateful_set_row),
+    ("autoscaling", "Scale"): (workloads.SCALE_COLUMNS, workloads.scale_row),
     ("autoscaling", "HorizontalPodAutoscaler"): (workloads.AUTOSCALER_COLUMNS, workloads.autoscaler_row),
     ("batch", "CronJob"): (workloads.CRON_JOB_COLUMNS, workloads.cron_job_row),
     ("batch", "Job"): (workloads.JOB_COLUMNS, workloads.job_row),

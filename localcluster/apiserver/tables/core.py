@@ -163,6 +163,11 @@ def _node_roles(labels: dict[str, str]) -> str:
     return ",".join(sorted(role for role in roles if role)) or NONE
 
 
+def _kernel(info: JSON) -> str:
+    version, architecture = info.get("kernelVersion") or UNKNOWN, info.get("architecture")
+    return f"{version} ({architecture})" if architecture else version
+
+
 def node_row(obj: JSON, now: datetime) -> list[Any]:
     status, spec = obj.get("status") or {}, obj.get("spec") or {}
     info = status.get("nodeInfo") or {}
@@ -184,7 +189,7 @@ def node_row(obj: JSON, now: datetime) -> list[Any]:
         address("InternalIP"),
         address("ExternalIP"),
         info.get("osImage") or UNKNOWN,
-        info.get("kernelVersion") or UNKNOWN,
+        _kernel(info),
         info.get("containerRuntimeVersion") or UNKNOWN,
     ]
 

@@ -38,6 +38,12 @@ DEPLOYMENT_COLUMNS = (
     IMAGES,
     of_field("Selector", "apps.v1.DeploymentSpec.selector", priority=1),
 )
+SCALE_COLUMNS = (
+    NAME,
+    of_field("Desired", "autoscaling.v1.ScaleSpec.replicas", "integer"),
+    of_field("Available", "autoscaling.v1.ScaleStatus.replicas", "integer"),
+    AGE,
+)
 STATEFUL_SET_COLUMNS = (NAME, _READY, AGE, CONTAINERS, IMAGES)
 DAEMON_SET_COLUMNS = (
     NAME,
@@ -100,6 +106,11 @@ DISRUPTION_BUDGET_COLUMNS = (
 
 def _parts(obj: JSON) -> tuple[JSON, JSON]:
     return obj.get("spec") or {}, obj.get("status") or {}
+
+
+def scale_row(obj: JSON, now: datetime) -> list[Any]:
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    return [cells.name(obj), spec.get("replicas", 0), status.get("replicas", 0), cells.age(obj, now)]
 
 
 def replica_set_row(obj: JSON, now: datetime) -> list[Any]:
