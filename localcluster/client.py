@@ -26,7 +26,7 @@ JSON = dict[str, Any]
 TOKEN_REFRESH_SECONDS = 60.0
 REQUEST_TIMEOUT_SECONDS = 60.0
 WATCH_TIMEOUT_SECONDS = 600
-MAX_CONCURRENT_REQUESTS = 16
+MAX_CONCURRENT_REQUESTS = 8
 
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 METADATA_ONLY_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
