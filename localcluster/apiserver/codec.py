@@ -39,7 +39,7 @@ def decode(body: bytes, content_type: str, *, strict: bool = False, kind: str = 
             raise unrecognized(kind, f"couldn't get version/kind; json parse error: {error}", body) from None
     else:
         try:
-            parsed = _parse(body)
+            parsed = parse(body)
         except ValueError as error:
             raise unrecognized(kind, f"couldn't get version/kind; json parse error: {error}", body) from None
     if parsed is None:
@@ -55,7 +55,7 @@ def decode(body: bytes, content_type: str, *, strict: bool = False, kind: str = 
 def decode_json_patch(body: bytes) -> list[Any]:
     """The operations of a JSON patch. Raises APIError 400."""
     try:
-        parsed = _parse(body)
+        parsed = parse(body)
         if parsed is not None and not isinstance(parsed, list):
             found = typed_decoding.json_type(parsed)
             raise ValueError(f"json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp")
@@ -97,7 +97,7 @@ def decode_apply_patch(body: bytes, *, field_validation: str = "Strict") -> tupl
 
 
 def _patch_object(body: bytes, strict: bool) -> tuple[JSON, list[str]]:
-    parsed = _parse(body)
+    parsed = parse(body)
     if parsed is None:
         return {}, []
     if not isinstance(parsed, dict):
@@ -108,8 +108,8 @@ def _patch_object(body: bytes, strict: bool) -> tuple[JSON, list[str]]:
     return parsed, [f'duplicate field "{path}"' for path in json_text.duplicate_fields(body, parsed)]
 
 
-def _parse(body: bytes) -> Any:
-    """Raises ValueError with Go's words."""
+def parse(body: bytes) -> Any:
+    """JSON as Go takes it. Raises ValueError with Go's words."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

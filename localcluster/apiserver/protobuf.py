@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from localcluster.apiserver import codec, wire_format
+from localcluster.apiserver import codec, typed_decoding, wire_format
 from localcluster.apiserver import schema as schemas
 from localcluster.apiserver.errors import APIError, bad_request
 from localcluster.apiserver.schema import Schema
@@ -31,7 +31,6 @@ JSON = dict[str, Any]
 MEDIA = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\x00"
 
-_API_EXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
 _DELETE_OPTIONS = ("", "v1", "DeleteOptions")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -59,7 +58,7 @@ def decode(body: bytes, api_version: str, kind: str) -> JSON:
         raise _refused(given_version, given_kind, kind, problem + '"pkg/api/legacyscheme/scheme.go:30"')
     try:
         obj = _message(schema.name).read(raw)
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise _refused(given_version, given_kind, kind, str(error)) from None
     return {"kind": given_kind, "apiVersion": given_version, **obj}
 
@@ -91,9 +90,9 @@ def _open(body: bytes) -> tuple[str, str, bytes]:
         raise ValueError(f"provided data does not appear to be a protobuf message, expected prefix [{prefix}]")
     if len(body) == len(MAGIC):
         raise ValueError("empty body")
-    parts = {number: value for number, _, value in wire_format.fields(body[len(MAGIC) :])}
+    parts = {number: value for number, _, value in wire_format.fields(body[len(MAGIC) :], "Unknown")}
     types = dict.fromkeys((1, 2), "")
-    for number, _, value in wire_format.fields(_bytes_of(parts.get(1, b""))):
+    for number, _, value in wire_format.fields(_bytes_of(parts.get(1, b"")), "TypeMeta"):
         types[number] = _bytes_of(value).decode("utf-8", "replace")
     return types[1], types[2], _bytes_of(parts.get(2, b""))
 
@@ -163,7 +162,7 @@ class _MapEntry(_Field):
         if wire_type != LENGTH_DELIMITED:
             self.check(wire_type)
         key, item = b"", self.zero
-        for number, inner_type, inner in wire_format.fields(_bytes_of(value)):
+        for number, inner_type, inner in wire_format.fields(_bytes_of(value), self.name):
             if number == 1:
                 key = _bytes_of(inner)
             elif number == 2:
@@ -191,7 +190,7 @@ class _Message:
 
     def __init__(self, schema: Schema, numbers: Mapping[str, Any]) -> None:
         self.name = schema.go_name
-        self._schema = schema
+        self.schema = schema
         self._numbers = numbers
         self._fields: dict[int, _Field] | None = None
 
@@ -204,17 +203,17 @@ class _Message:
         """Unknown fields are skipped, as a decoder of another release must."""
         if self._fields is None:
             self._fields = {int(number): self._compile(named) for number, named in self._numbers.items()}
-        for number, wire_type, inner in wire_format.fields(value):
+        for number, wire_type, inner in wire_format.fields(value, self.name):
             field = self._fields.get(number)
             if field is not None:
                 field.add(wire_type, inner, obj)
 
     def _compile(self, named: str | Mapping[str, Any]) -> _Field:
         if not isinstance(named, str):
-            return _Inline(_Message(self._schema, named))
-        schema = self._schema.field(named)
+            return _Inline(_Message(self.schema, named))
+        schema = self.schema.field(named)
         if schema is None:
-            raise KeyError(f"{self._schema.name} has no field {named}")
+            raise KeyError(f"{self.schema.name} has no field {named}")
         if not schema.name and schema.type == "array" and schema.items is not None:
             return _Repeated(named, *_reader(schema.items))
         if not schema.name and schema.type == "object" and schema.values is not None:
@@ -250,7 +249,7 @@ def _reader(schema: Schema) -> tuple[Read, int]:
 def _items(field: _Repeated) -> Read:
     def read(value: bytes) -> list[Any]:
         holder: JSON = {"items": []}
-        for number, wire_type, inner in wire_format.fields(value):
+        for number, wire_type, inner in wire_format.fields(value, "items"):
             if number == 1:
                 field.add(wire_type, inner, holder)
         items: list[Any] = holder["items"]
@@ -292,7 +291,7 @@ def _double(value: bytes) -> int | float:
 
 
 def _parts(value: bytes) -> dict[int, int | bytes]:
-    return {number: inner for number, _, inner in wire_format.fields(value)}
+    return {number: inner for number, _, inner in wire_format.fields(value, "value")}
 
 
 def _int_or_string(value: bytes) -> int | str:
@@ -315,39 +314,42 @@ def _micro_time(value: bytes) -> str | None:
 
 
 def _moment(value: bytes, fraction: str) -> str:
-    moment = _EPOCH + dt.timedelta(seconds=wire_format.signed(_number_of(_parts(value).get(1, 0))))
+    seconds = wire_format.signed(_number_of(_parts(value).get(1, 0)))
+    try:
+        moment = _EPOCH + dt.timedelta(seconds=seconds)
+    except OverflowError:
+        raise ValueError("Time.MarshalJSON: year outside of range [0,9999]") from None
     return f"{moment.year:04d}{moment:-%m-%dT%H:%M:%S}{fraction}Z"
 
 
 def _raw_json(value: bytes) -> Any:
     raw = _bytes_of(_parts(value).get(1, b""))
-    return orjson.loads(raw) if raw else None
+    return codec.parse(raw) if raw else None
+
+
+def _json_schema(value: int | bytes) -> JSON:
+    """A JSONSchemaProps where the published schemas do not tell of it, so that typed decoding passes over it."""
+    message = _message("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")
+    obj = message.read(_bytes_of(value))
+    typed_decoding.decode(obj, message.schema)
+    return obj
 
 
 def _schema_or_array(value: bytes) -> Any:
-    found: JSON = {}
-    read = _message(f"{_API_EXTENSIONS}.JSONSchemaProps").read
-    for number, _, inner in wire_format.fields(value):
-        if number == 1:
-            found["schema"] = read(_bytes_of(inner))
-        elif number == 2:
-            found.setdefault("schemas", []).append(read(_bytes_of(inner)))
-    return found.get("schemas") or found.get("schema")
+    found = list(wire_format.fields(value, "JSONSchemaPropsOrArray"))
+    several = [_json_schema(inner) for number, _, inner in found if number == 2]
+    return several or next((_json_schema(inner) for number, _, inner in found if number == 1), None)
 
 
 def _schema_or_bool(value: bytes) -> Any:
     parts = _parts(value)
-    if 2 in parts:
-        return _message(f"{_API_EXTENSIONS}.JSONSchemaProps").read(_bytes_of(parts[2]))
-    return bool(parts.get(1, 0))
+    return _json_schema(parts[2]) if 2 in parts else bool(parts.get(1))
 
 
 def _schema_or_strings(value: bytes) -> Any:
-    strings = [_string(_bytes_of(inner)) for number, _, inner in wire_format.fields(value) if number == 2]
-    parts = _parts(value)
-    if strings or 1 not in parts:
-        return strings or None
-    return _message(f"{_API_EXTENSIONS}.JSONSchemaProps").read(_bytes_of(parts[1]))
+    found = list(wire_format.fields(value, "JSONSchemaPropsOrStringArray"))
+    strings = [_string(_bytes_of(inner)) for number, _, inner in found if number == 2]
+    return strings or next((_json_schema(inner) for number, _, inner in found if number == 1), None)
 
 
 _SPECIAL: dict[str, Read] = {

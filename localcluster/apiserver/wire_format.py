@@ -11,11 +11,14 @@ VARINT, FIXED64, LENGTH_DELIMITED, START_GROUP, END_GROUP, FIXED32 = range(6)
 _MAX_VARINT_BITS = 64
 
 
-def fields(message: bytes) -> Iterator[tuple[int, int, int | bytes]]:
+def fields(message: bytes, title: str) -> Iterator[tuple[int, int, int | bytes]]:
     """The fields in their order: number, wire type, and the value.
 
     The value is an unsigned number for varints and the bytes as sent for the others; groups, which nothing in the API
     uses, are passed over.
+
+    Args:
+        title: the message's name, for errors.
 
     Raises:
         ValueError: the message is malformed.
@@ -26,7 +29,7 @@ def fields(message: bytes) -> Iterator[tuple[int, int, int | bytes]]:
         number, wire_type = key >> 3, key & 7
         value: int | bytes
         if number == 0:
-            raise ValueError(f"proto: illegal tag {number} (wire type {wire_type})")
+            raise ValueError(f"proto: {title}: illegal tag {number} (wire type {key})")
         if wire_type == VARINT:
             value, position = varint(message, position)
         elif wire_type == START_GROUP:
@@ -34,12 +37,14 @@ def fields(message: bytes) -> Iterator[tuple[int, int, int | bytes]]:
             continue
         elif wire_type == END_GROUP:
             if depth == 0:
-                raise ValueError("proto: wiretype end group for non-group")
+                raise ValueError(f"proto: {title}: wiretype end group for non-group")
             depth -= 1
             continue
         elif wire_type in (LENGTH_DELIMITED, FIXED64, FIXED32):
             if wire_type == LENGTH_DELIMITED:
                 length, position = varint(message, position)
+                if signed(length) < 0:
+                    raise ValueError("proto: negative length found during unmarshaling")
             else:
                 length = 8 if wire_type == FIXED64 else 4
             value = message[position : position + length]
