@@ -1,14 +1,12 @@
-"""Builds the kustomizations that this project ships, where no kubectl is at hand.
+"""Builds the kustomizations that `make run` installs, where no kubectl is at hand.
 
-It knows the fields that `manifests/` uses and refuses others, so that nothing is left out in silence; for what these
-fields mean see https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/. Tests compare it with
+It knows the fields that manifests/overlays/local and its bases use and refuses others, so that nothing is left out in
+silence; what they mean: https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/. Tests compare it with
 `kubectl kustomize`. There is no Python library that builds them: those on the index write or run kustomize.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,7 @@ import yaml
 JSON = dict[str, Any]
 
 FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-_FIELDS = {"apiVersion", "kind", "resources", "namespace", "images", "patches", "labels", "configMapGenerator"}
-_FIELDS |= {"generatorOptions"}
+_FIELDS = {"apiVersion", "kind", "resources", "namespace", "labels", "configMapGenerator", "generatorOptions"}
 _CLUSTER_KINDS = {
     "APIService",
     "ClusterRole",
@@ -77,15 +74,10 @@ def _build(folder: Path, above: tuple[Path, ...]) -> list[JSON]:
             raise BuildError(f"{path}: {resource} does not exist")
     for entry in content.get("configMapGenerator") or []:
         objects.append(_config_map(entry, content.get("generatorOptions") or {}, path))
-    for entry in content.get("patches") or []:
-        _patch(objects, entry, path)
     for entry in content.get("labels") or []:
         _label(objects, entry, path)
     if namespace := content.get("namespace"):
         _set_namespace(objects, namespace)
-    for entry in content.get("images") or []:
-        for image in _images(objects):
-            image["image"] = _renamed(image["image"], entry)
     return objects
 
 
@@ -113,9 +105,8 @@ def _config_map(entry: JSON, options: JSON, path: Path) -> JSON:
         key, _, value = literal.partition("=")
         data[key] = value
     metadata: JSON = {"name": entry["name"]}
-    for name in ("namespace",):
-        if entry.get(name):
-            metadata[name] = entry[name]
+    if entry.get("namespace"):
+        metadata["namespace"] = entry["namespace"]
     for name in ("labels", "annotations"):
         if options.get(name):
             metadata[name] = dict(options[name])
@@ -148,123 +139,3 @@ def _label(objects: list[JSON], entry: JSON, path: Path) -> None:
             holders.append(template.setdefault("metadata", {}))
         for metadata in holders:
             metadata["labels"] = {**(metadata.get("labels") or {}), **entry["pairs"]}
-
-
-def _images(value: Any) -> Iterator[JSON]:
-    """Every object that has an image: the containers of whatever kind."""
-    if isinstance(value, dict):
-        for key in ("containers", "initContainers"):
-            if isinstance(value.get(key), list):
-                yield from (container for container in value[key] if isinstance(container.get("image"), str))
-        for inner in value.values():
-            yield from _images(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _images(inner)
-
-
-def _renamed(image: str, entry: JSON) -> str:
-    name, at, digest = image.partition("@")
-    head, slash, last = name.rpartition("/")
-    base, colon, tag = last.partition(":")
-    if head + slash + base != entry["name"]:
-        return image
-    renamed: str = entry.get("newName") or entry["name"]
-    if entry.get("digest"):
-        return f"{renamed}@{entry['digest']}"
-    if entry.get("newTag"):
-        return f"{renamed}:{entry['newTag']}"
-    return renamed + colon + tag + at + digest
-
-
-# ---- patches
-
-
-def _patch(objects: list[JSON], entry: JSON, path: Path) -> None:
-    text = (path.parent / entry["path"]).read_text() if entry.get("path") else entry["patch"]
-    patch = yaml.safe_load(text)
-    target = entry.get("target")
-    change: Callable[[JSON, Any], JSON]
-    if isinstance(patch, list):
-        if not target:
-            raise BuildError(f"{path}: a JSON patch needs a target")
-        change = _json_patch
-    else:
-        metadata = patch.get("metadata") or {}
-        target = target or {"kind": patch.get("kind"), "name": metadata.get("name")}
-        change = _merge
-    chosen = [number for number, obj in enumerate(objects) if _is_target(obj, target)]
-    if not chosen:
-        raise BuildError(f"{path}: no object is the target {target}")
-    for number in chosen:
-        if isinstance(patch, dict) and patch.get("$patch") == "delete":
-            objects[number] = {}
-        else:
-            objects[number] = change(objects[number], patch)
-    objects[:] = [obj for obj in objects if obj]
-
-
-def _is_target(obj: JSON, target: JSON) -> bool:
-    if unknown := set(target) - {"group", "version", "kind", "name", "namespace"}:
-        raise BuildError(f"patches: target {', '.join(sorted(unknown))} is not supported here")
-    metadata = obj["metadata"]
-    return (
-        target.get("kind") in (None, obj["kind"])
-        and target.get("name") in (None, metadata["name"])
-        and target.get("namespace") in (None, metadata.get("namespace"))
-    )
-
-
-def _merge(old: Any, new: Any) -> Any:
-    """A strategic merge for what our patches hold: lists of named items are merged by name, others replaced."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        merged = dict(old)
-        for key, value in new.items():
-            if value is None:
-                merged.pop(key, None)
-            else:
-                merged[key] = _merge(merged[key], value) if key in merged else copy.deepcopy(value)
-        return merged
-    if isinstance(old, list) and isinstance(new, list) and new and all(_is_named(item) for item in (*old, *new)):
-        changes = {item["name"]: item for item in new}
-        kept = [_merge(item, changes.pop(item["name"])) if item["name"] in changes else item for item in old]
-        return [*kept, *changes.values()]
-    return copy.deepcopy(new)
-
-
-def _is_named(item: Any) -> bool:
-    return isinstance(item, dict) and "name" in item
-
-
-def _json_patch(obj: JSON, operations: list[JSON]) -> JSON:
-    """RFC 6902, its `add`, `replace` and `remove`."""
-    patched = copy.deepcopy(obj)
-    for operation in operations:
-        *way, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
-        holder: Any = patched
-        try:
-            for part in way:
-                holder = holder[int(part)] if isinstance(holder, list) else holder[part]
-            _change(holder, last, operation)
-        except (KeyError, IndexError, ValueError):
-            name = f"{obj['kind']} {obj['metadata']['name']}"
-            raise BuildError(f"{operation['op']} {operation['path']}: {name} has no such field") from None
-    return patched
-
-
-def _change(holder: Any, last: str, operation: JSON) -> None:
-    match operation["op"], holder:
-        case "add", list():
-            holder.insert(len(holder) if last == "-" else int(last), operation["value"])
-        case "add", _:
-            holder[last] = operation["value"]
-        case "replace", list():
-            holder[int(last)] = operation["value"]
-        case "replace", _ if last in holder:
-            holder[last] = operation["value"]
-        case "remove", list():
-            del holder[int(last)]
-        case "remove", _:
-            del holder[last]
-        case _:
-            raise BuildError(f"{operation['op']} {operation['path']} is not supported here")

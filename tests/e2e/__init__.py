@@ -1,0 +1,1 @@
+"""The product in a cluster, from outside: what a user types and gets."""
