@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 from localcluster.client import ApiStatusError, Conflict, NotFound, PatchType
@@ -19,6 +21,19 @@ SCHEDULER = "default-scheduler"
 GATED = ("SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates")
 # Whatever might have been overlooked, a pod is tried again after this time.
 FLUSH_SECONDS = 300.0
+MAX_BACKOFF_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """How often a pod was tried in vain, and when last, by the loop's clock."""
+
+    times: int
+    at: float
+
+    @property
+    def backoff_seconds(self) -> float:
+        return float(min(2 ** (self.times - 1), MAX_BACKOFF_SECONDS))
 
 
 def is_waiting(pod: JSON) -> bool:
@@ -39,7 +54,7 @@ class Scheduler(Controller):
         self.pods = manager.informer(PODS, {"node": _node_of})
         self.nodes = manager.informer(NODES)
         super().__init__(manager, [self.pods, self.nodes])
-        self._unschedulable: set[Key] = set()
+        self._unschedulable: dict[Key, _Tried] = {}
         self._assumed: dict[str, tuple[str, JSON]] = {}
         self.pods.add_handler(self._pod_changed)
         self.nodes.add_handler(self._node_changed)
@@ -53,7 +68,7 @@ class Scheduler(Controller):
         uid, key = pod["metadata"]["uid"], key_of(pod)
         if new is None or new["spec"].get("nodeName"):
             self._assumed.pop(uid, None)
-            self._unschedulable.discard(key)
+            self._unschedulable.pop(key, None)
         if new is not None and is_waiting(new):
             if (
                 old is None
@@ -79,15 +94,17 @@ class Scheduler(Controller):
             self._retry()
 
     def _retry(self) -> None:
-        for key in self._unschedulable:
-            self.queue.add(key)
+        """Something changed that may make room; a pod that has often fitted nowhere waits longer."""
+        clock = asyncio.get_running_loop().time()
+        for key, tried in self._unschedulable.items():
+            self.queue.add_after(key, tried.at + tried.backoff_seconds - clock)
 
     # ---- one pod
 
     async def reconcile(self, key: Key) -> None:
         pod = self.pods.get(*key)
         if pod is None or not is_waiting(pod) or pod["metadata"]["uid"] in self._assumed:
-            self._unschedulable.discard(key)
+            self._unschedulable.pop(key, None)
             return
         if pod["spec"].get("schedulingGates"):
             await self._tell(pod, *GATED)
@@ -102,7 +119,8 @@ class Scheduler(Controller):
             else:
                 refusals.append(refused)
         if not fitting:
-            self._unschedulable.add(key)
+            times = self._unschedulable[key].times + 1 if key in self._unschedulable else 1
+            self._unschedulable[key] = _Tried(times, asyncio.get_running_loop().time())
             message = filters.message(refusals)
             self.manager.recorder.event(SCHEDULER, pod, "Warning", "FailedScheduling", message, action="Scheduling")
             await self._tell(pod, "Unschedulable", message)
@@ -138,7 +156,7 @@ class Scheduler(Controller):
         except BaseException:
             self._assumed.pop(meta["uid"], None)
             raise
-        self._unschedulable.discard(key_of(pod))
+        self._unschedulable.pop(key_of(pod), None)
         current = self.pods.get(*key_of(pod))
         if current is None or current["spec"].get("nodeName"):
             self._assumed.pop(meta["uid"], None)
