@@ -4,8 +4,8 @@
     answer = openapi.answer("/openapi/v3/apis/apps/v1", query_hash, accept, accept_encoding, if_none_match)
 
 None means that no document is there (404, or one of an aggregated API server, to be proxied). Documents are made when
-they are asked for, and kept compressed until what they describe changes. Only JSON is spoken: for protobuf the answer
-is 406. https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-interface-definition
+they are asked for, and kept compressed until what they describe changes. Version 3 speaks only JSON: for protobuf the
+answer is 406. https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-interface-definition
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 import orjson
 
+from localcluster.apiserver import openapi_protobuf
 from localcluster.apiserver.discovery import Answer, RemoteVersion
 from localcluster.apiserver.openapi_paths import paths_of
 from localcluster.apiserver.openapi_schemas import META, Definitions
@@ -34,6 +35,7 @@ _ALWAYS = ("DeleteOptions", "Patch", "Status")
 _BUILT_IN = ("APIResourceList", "WatchEvent")
 _SCHEME = "BearerToken"
 _V2 = "/openapi/v2"
+_V2_PROTOBUF = f"{_V2} {openapi_protobuf.MEDIA}"
 
 
 class OpenAPI:
@@ -63,12 +65,15 @@ class OpenAPI:
         path = path.rstrip("/")
         if path not in (_V2, _ROOT) and not path.startswith(f"{_ROOT}/"):
             return None
-        if not _accepts_json(accept):
+        media = _negotiate(accept, version=2 if path == _V2 else 3)
+        if not media:
             return Answer(b"", "text/plain", code=406)
         self._refresh()
         if path == _ROOT:
             return Answer(orjson.dumps(self.index()), "application/json", {"Vary": "Accept"})
         key = path.removeprefix(f"{_ROOT}/")
+        if media == openapi_protobuf.MEDIA:
+            key = _V2_PROTOBUF
         etag = self._hashes.get(key)
         if etag is None:
             return None
@@ -79,18 +84,18 @@ class OpenAPI:
             headers["Cache-Control"] = "public, immutable"
             headers["Expires"] = formatdate(time() + _CACHED_SECONDS, usegmt=True)
         if if_none_match and if_none_match == headers["ETag"]:
-            return Answer(b"", "application/json", headers, 304)
+            return Answer(b"", media, headers, 304)
         packed = self._packed(key, etag)
         if "gzip" in accept_encoding:
-            return Answer(packed, "application/json", {**headers, "Content-Encoding": "gzip"})
-        return Answer(gzip.decompress(packed), "application/json", headers)
+            return Answer(packed, media, {**headers, "Content-Encoding": "gzip"})
+        return Answer(gzip.decompress(packed), media, headers)
 
     def index(self) -> JSON:
         """The answer of ``/openapi/v3``: where each group and version's document is."""
         self._refresh()
         paths: JSON = {}
         for key, etag in self._hashes.items():
-            if key != _V2:
+            if key not in (_V2, _V2_PROTOBUF):
                 paths[key] = {"serverRelativeURL": f"{_ROOT}/{key}?hash={etag}"}
         for remote in self._remote():
             key = f"apis/{remote.group}/{remote.version}"
@@ -107,13 +112,17 @@ class OpenAPI:
             self._resources.setdefault(f"{root}/{resource.version}", []).append(resource)
         self._hashes = {key: _hash([_identity(r) for r in found]) for key, found in self._resources.items()}
         self._hashes[_V2] = _hash(sorted(self._hashes.values()))
+        self._hashes[_V2_PROTOBUF] = _hash([self._hashes[_V2], openapi_protobuf.MEDIA])
         self._documents = {k: v for k, v in self._documents.items() if v[0] == self._hashes.get(k)}
 
     def _packed(self, key: str, etag: str) -> bytes:
         found = self._documents.get(key)
         if found is None or found[0] != etag:
-            document = self._version_2() if key == _V2 else self._version_3(self._resources[key])
-            found = self._documents[key] = (etag, gzip.compress(orjson.dumps(document), 5, mtime=0))
+            if key == _V2_PROTOBUF:
+                written = openapi_protobuf.encode(self._version_2())
+            else:
+                written = orjson.dumps(self._version_2() if key == _V2 else self._version_3(self._resources[key]))
+            found = self._documents[key] = (etag, gzip.compress(written, 5, mtime=0))
         return found[1]
 
     # ---- documents
@@ -194,8 +203,12 @@ def _hash(content: Any) -> str:
     return hashlib.sha512(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest().upper()
 
 
-def _accepts_json(accept: str) -> bool:
-    if not accept:
-        return True
-    media = {clause.partition(";")[0].strip() for clause in accept.split(",")}
-    return bool(media & {"application/json", "application/*", "*/*"})
+def _negotiate(accept: str, version: int) -> str:
+    """The first media type of an Accept header in which a document is spoken; empty if there is none."""
+    for clause in accept.split(",") if accept else ("*/*",):
+        media = clause.partition(";")[0].strip()
+        if media in ("application/json", "application/*", "*/*"):
+            return "application/json"
+        if version == 2 and media in openapi_protobuf.ASKED:
+            return openapi_protobuf.MEDIA
+    return ""

@@ -1,10 +1,12 @@
-"""The wire format of Protocol Buffers: the fields of a message as numbers and bytes, without knowing its type.
+"""The wire format of Protocol Buffers: the fields of a message as numbers and bytes, read and written.
 
-Source: https://protobuf.dev/programming-guides/encoding/. Errors are worded as Go's generated decoders word them.
+Source: https://protobuf.dev/programming-guides/encoding/. Reading errors are worded as
+Go's generated decoders word them.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 VARINT, FIXED64, LENGTH_DELIMITED, START_GROUP, END_GROUP, FIXED32 = range(6)
@@ -26,10 +28,10 @@ def fields(message: bytes, title: str) -> Iterator[tuple[int, int, int | bytes]]
     position, depth, end = 0, 0, len(message)
     while position < end:
         key, position = varint(message, position)
-        number, wire_type = key >> 3, key & 7
+        field, wire_type = key >> 3, key & 7
         value: int | bytes
-        if number == 0:
-            raise ValueError(f"proto: {title}: illegal tag {number} (wire type {key})")
+        if field == 0:
+            raise ValueError(f"proto: {title}: illegal tag {field} (wire type {key})")
         if wire_type == VARINT:
             value, position = varint(message, position)
         elif wire_type == START_GROUP:
@@ -54,7 +56,7 @@ def fields(message: bytes, title: str) -> Iterator[tuple[int, int, int | bytes]]
         else:
             raise ValueError(f"proto: illegal wireType {wire_type}")
         if depth == 0:
-            yield number, wire_type, value
+            yield field, wire_type, value
     if depth:
         raise ValueError("unexpected EOF")
 
@@ -88,3 +90,31 @@ def signed(value: int, bits: int = 64) -> int:
     """A varint as the two's complement number of that size."""
     value &= (1 << bits) - 1
     return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def number(field: int, value: int) -> bytes:
+    """A varint field."""
+    return _encoded(field << 3 | VARINT) + _encoded(value & 0xFFFF_FFFF_FFFF_FFFF)
+
+
+def delimited(field: int, value: bytes) -> bytes:
+    """A field with its length: a text in UTF-8, bytes, or a message."""
+    return _encoded(field << 3 | LENGTH_DELIMITED) + _encoded(len(value)) + value
+
+
+def double(field: int, value: float) -> bytes:
+    return _encoded(field << 3 | FIXED64) + struct.pack("<d", value)
+
+
+def _encoded(value: int) -> bytes:
+    if value < 0x80:
+        return _SMALL[value]
+    groups = bytearray()
+    while value >= 0x80:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    groups.append(value)
+    return bytes(groups)
+
+
+_SMALL = [bytes([value]) for value in range(0x80)]

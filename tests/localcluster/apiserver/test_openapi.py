@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from localcluster.apiserver import openapi_protobuf
 from localcluster.apiserver.builtin_resources import builtin_resources
 from localcluster.apiserver.discovery import RemoteVersion
 from localcluster.apiserver.openapi import OpenAPI
@@ -121,8 +122,17 @@ def test_compression(openapi):
 
 def test_forms_that_are_not_spoken(openapi):
     protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
-    assert openapi.answer("/openapi/v2", accept=protobuf).code == 406
+    assert openapi.answer("/openapi/v3", accept=protobuf).code == 406
+    assert openapi.answer("/openapi/v2", accept="text/html").code == 406
     assert openapi.answer("/openapi/v3", accept=f"{protobuf}, application/json").code == 200
+
+
+def test_version_2_in_protobuf(openapi):
+    answer = openapi.answer("/openapi/v2", accept="application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
+    assert (answer.code, answer.content_type) == (200, openapi_protobuf.MEDIA)
+    assert answer.body == openapi_protobuf.encode(read(openapi, "/openapi/v2"))
+    assert answer.headers["ETag"] != openapi.answer("/openapi/v2").headers["ETag"]
+    assert all(key.startswith("api") for key in read(openapi, "/openapi/v3")["paths"])
 
 
 @pytest.mark.parametrize("path", ["/openapi/v3/apis/nope.example/v1", "/openapi/v4", "/openapi/v3/v2"])
