@@ -29,6 +29,9 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]
 def namespace(cluster: Cluster) -> Iterator[str]:
     """A namespace of the test's own in `cluster`."""
     name = f"test-{uuid.uuid4().hex[:8]}"
-    cluster.kubectl("create", "namespace", name)
+    session, url = cluster.session(), f"{cluster.url}/api/v1/namespaces"
+    session.post(url, json={"metadata": {"name": name}}, timeout=10).raise_for_status()
+    # Pods are refused until the namespace has its service account.
+    clusters.eventually(lambda: session.get(f"{url}/{name}/serviceaccounts/default", timeout=10).ok, 10)
     yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    session.delete(f"{url}/{name}", timeout=10).raise_for_status()
