@@ -9,13 +9,15 @@ PYTEST_ARGS ?=
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-compile --editable
 SHOW_NAMES := awk '/^Collecting/ {printf " %s", $$2; fflush()} END {print ""}'
 
-.PHONY: help run stop test lint venv clean
+.PHONY: help run stop test lint venv soak bench clean
 
 help:
 	@echo "make run    a local cluster with the product in it, and a first function called"
 	@echo "make stop   stop it; functions are kept for the next start"
 	@echo "make test   all tests (PYTEST_ARGS='tests/kubeless -k handler' for some)"
 	@echo "make lint   format, lint, types, and who may import what"
+	@echo "make soak   the long forms of the tests that kill and change things at random"
+	@echo "make bench  what docs/performance.md says, measured anew"
 	@echo "make clean  stop, and delete the cluster's data and .venv"
 
 run: $(VENV)/.installed-run
@@ -51,6 +53,12 @@ lint: venv
 
 test: venv
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+soak: venv
+	SOAK_KILLS=50 SOAK_CHANGES=3600 $(BIN)/pytest -s tests/localcluster/test_crashes.py tests/localcluster/test_kopf_operator.py
+
+bench: venv
+	$(BIN)/python -m benchmarks.localcluster
 
 clean: stop
 	rm -rf .localcluster $(VENV)
