@@ -37,5 +37,5 @@ def test_a_rejected_patch_has_neither_kind_nor_name() -> None:
 def test_a_patched_object_is_quoted_in_the_real_servers_order() -> None:
     meta = {"labels": {"b": "1", "a": "2"}, "other": 1, "name": "n"}
     quoted = quote_object({"kind": "K", "data": {"z": 1, "y": [1]}, "apiVersion": "v1", "metadata": meta})
-    data = '"data":{"z":1,"y":[1]},"kind":"K"'
+    data = '"data":{"y":[1],"z":1},"kind":"K"'
     assert quoted == f'{{"apiVersion":"v1",{data},"metadata":{{"name":"n","labels":{{"b":"1","a":"2"}},"other":1}}}}'
