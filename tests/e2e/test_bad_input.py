@@ -18,6 +18,8 @@ from tests.e2e.user import User, make_function
 
 JSON = dict[str, Any]
 
+pytestmark = pytest.mark.timeout(300)
+
 GOOD = "def handler(event, context):\n    return 'good'\n"
 GIB = 2**30
 
