@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 async def _run(kubeconfig: str) -> None:
-    async with Client.from_kubeconfig(kubeconfig, user_agent="localcluster-controllers") as client:
+    async with Client.from_kubeconfig(kubeconfig, user_agent="kube-controller-manager") as client:
         manager = Manager(client)
         assemble(manager)
         running = asyncio.ensure_future(manager.run())
