@@ -54,7 +54,7 @@ def _write_kubeconfigs(settings: Settings, pki: Pki) -> None:
     admin = pki.client("admin", "kubernetes-admin", ["system:masters"])
     write_kubeconfig(data_dir / "kubeconfig", url, pki.ca, admin)
     (data_dir / "run").mkdir(exist_ok=True)
-    controllers = pki.client("controllers", "system:kube-controller-manager", ["system:masters"])
+    controllers = pki.client("controllers", "system:kube-controller-manager")
     write_kubeconfig(data_dir / "run" / "controllers.kubeconfig", url, pki.ca, controllers)
     node = pki.client("node", "system:node:local", ["system:nodes", "system:masters"])
     write_kubeconfig(data_dir / "run" / "node.kubeconfig", url, pki.ca, node)
