@@ -143,6 +143,8 @@ class Cluster:
         listed = False
         pause = 0.0
         while True:
+            started = asyncio.get_running_loop().time()
+            came = False
             try:
                 if not version:
                     items, version = await self.snapshot(
@@ -165,7 +167,7 @@ class Cluster:
                     label_selector=label_selector,
                     field_selector=field_selector,
                 ):
-                    pause = 0.0
+                    pause, came = 0.0, True
                     version = _version(event.object)
                     if event.type == "DELETED":
                         seen.pop(_key(event.object), None)
@@ -173,6 +175,8 @@ class Cluster:
                         seen[_key(event.object)] = event.object
                     if event.type != "BOOKMARK":
                         yield event
+                if not came and asyncio.get_running_loop().time() - started < 1:
+                    raise Unreachable("the watch ended as soon as it began")
             except Gone:
                 version = ""
             except errors.ClusterError as error:
