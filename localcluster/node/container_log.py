@@ -247,8 +247,8 @@ def _chunks(path: Path, offset: int, options: LogOptions) -> Iterator[tuple[byte
 async def read_log(path: Path, options: LogOptions, writer: LogFile | None) -> AsyncIterator[bytes]:
     """The text of a log; with `follow` and a writer also what comes, until the writer closes."""
     left = options.limit_bytes
-    offset = 0
     starts = _starts(path, options.tail_lines)
+    offset = next((start for file, start in starts if file == path), 0)
     inode = path.stat().st_ino if path.exists() else 0
     following = options.follow and writer is not None
     while True:

@@ -105,7 +105,9 @@ class Kubectl:
 
 def pod(name: str, *words: str, image: str = "busybox", **spec: Any) -> dict[str, Any]:
     """A pod of one container `main`; the words are its command (none: a process that sleeps)."""
-    container = {"name": "main", "image": image, "command": list(words)} if words else {"name": "main", "image": "pause"}
+    container = (
+        {"name": "main", "image": image, "command": list(words)} if words else {"name": "main", "image": "pause"}
+    )
     return {
         "apiVersion": "v1",
         "kind": "Pod",

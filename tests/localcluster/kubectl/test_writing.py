@@ -1,4 +1,4 @@
-"""kubectl apply (both kinds), create, edit, patch, replace, delete, diff, label, annotate, set, scale, wait, kustomize."""
+"""kubectl apply (both kinds), create, edit, patch, replace, delete, diff, label, annotate, set, scale, wait, -k."""
 
 from __future__ import annotations
 
@@ -203,10 +203,12 @@ def test_an_edit_that_is_refused_is_kept(kubectl, editor):
 
 
 def test_edit_of_a_subresource(kubectl, editor):
-    kubectl.apply(deployment("web", 1, image="no/such"))
-    editor("/^spec:/,/^status:/s/replicas: 1/replicas: 2/")
-    kubectl("edit", "deployment", "web", "--subresource=scale")
-    assert kubectl.value(".spec.replicas", "deployment", "web") == "2"
+    held = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "p"}}
+    kubectl.apply({**held, "spec": {"selector": {"matchLabels": {"a": "b"}}, "minAvailable": 1}})
+    kubectl("wait", "pdb/p", "--for=jsonpath={.status.observedGeneration}=1", "--timeout=10s")
+    editor("s/minAvailable: 1/minAvailable: 2/")
+    kubectl("edit", "pdb", "p", "--subresource=status")
+    assert kubectl.value(".spec.minAvailable", "pdb", "p") == "1"
 
 
 # ---- patch, replace, delete
