@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -131,12 +131,19 @@ class Cluster:
                     yield WatchEvent(event["type"], event["object"])
 
     async def follow(
-        self, of: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
+        self,
+        of: Resource,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        on_listed: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[WatchEvent]:
         """What there is (as ADDED) and what happens to it, for ever, over broken connections and restarts.
 
-        An object that went while nobody watched comes as DELETED, as it was last seen. Raises `ApiError` if the first
-        list is refused; later refusals are tried again.
+        Of an object that went while nobody watched a DELETED comes, with the metadata that `_identity` keeps of it.
+        Raises `ApiError` if the first list is refused; later refusals are tried again. `on_listed` is called whenever
+        a list has been told completely.
         """
         seen: dict[tuple[str, str], JSON] = {}
         version = ""
@@ -156,10 +163,12 @@ class Cluster:
                         yield WatchEvent("DELETED", item)
                     for key, item in present.items():
                         known = seen.get(key)
-                        seen[key] = item
+                        seen[key] = _identity(item)
                         if known is None or _version(known) != _version(item):
                             yield WatchEvent("MODIFIED" if known else "ADDED", item)
                     listed = True
+                    del items, present
+                    on_listed()
                 async for event in self.watch(
                     of,
                     namespace,
@@ -172,7 +181,7 @@ class Cluster:
                     if event.type == "DELETED":
                         seen.pop(_key(event.object), None)
                     elif event.type != "BOOKMARK":
-                        seen[_key(event.object)] = event.object
+                        seen[_key(event.object)] = _identity(event.object)
                     if event.type != "BOOKMARK":
                         yield event
                 if not came and asyncio.get_running_loop().time() - started < 1:
@@ -322,6 +331,17 @@ class Cluster:
 def _key(obj: JSON) -> tuple[str, str]:
     metadata = obj["metadata"]
     return metadata.get("namespace", ""), metadata["name"]
+
+
+def _identity(obj: JSON) -> JSON:
+    """What tells an object and those it belongs to; whole objects would be a second copy of what callers keep."""
+    metadata = obj["metadata"]
+    kept = ("name", "namespace", "uid", "resourceVersion", "labels", "ownerReferences")
+    return {
+        "apiVersion": obj.get("apiVersion"),
+        "kind": obj.get("kind"),
+        "metadata": {name: metadata[name] for name in kept if name in metadata},
+    }
 
 
 def _version(obj: JSON) -> str:
