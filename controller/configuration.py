@@ -47,7 +47,7 @@ class Configuration:
         )
 
     async def follow(self, started: asyncio.Event) -> None:
-        """Runs until it is cancelled; `started` is set when the configuration has been read, or is known to be absent."""
+        """Runs until it is cancelled; `started` is set when the configuration has been read, or is absent."""
         events = self._cluster.follow(
             CONFIG_MAPS, self._namespace, field_selector=f"metadata.name={self._name}", on_listed=started.set
         )
@@ -67,9 +67,7 @@ class Configuration:
             _log.error("%s; the configuration before is used", self.problem)
             about = {"apiVersion": "v1", "kind": "ConfigMap", "namespace": self._namespace, "name": self._name}
             about["uid"] = config_map["metadata"].get("uid", "")
-            await create_event(
-                self._cluster, about, "Warning", Reason.INVALID_CONFIG, str(error), component=COMPONENT
-            )
+            await create_event(self._cluster, about, "Warning", Reason.INVALID_CONFIG, str(error), component=COMPONENT)
             return
         self.problem = ""
         if parsed != self._config:

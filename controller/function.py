@@ -21,6 +21,7 @@ from kubeless.api.config import Config
 from kubeless.api.errors import InvalidSpec
 from kubeless.api.errors import Reason as SpecReason
 from kubeless.api.function import Function
+from kubeless.api.metadata import Metadata
 from kubeless.cluster import AlreadyExists, ApiError, Cluster, NotFound, Resource, is_up_to_date, resource_of
 from kubeless.cluster.events import create_event
 from kubeless.cluster.resources import CONFIG_MAPS, FUNCTIONS, HORIZONTAL_POD_AUTOSCALERS
@@ -30,8 +31,6 @@ JSON = dict[str, Any]
 FIELD_MANAGER = "kubeless-controller"
 HANDED_OVER = "kubeless-controller-handover"
 """Field manager of replicas that the controller has let go: a field that nobody has falls back to its default."""
-LEAVING_SECONDS = 2.0
-"""When to look again at what is being deleted, though its end is told as well."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,9 +52,7 @@ class Stopped(Exception):
 class Reconciler:
     """Brings about what Functions want. One Function must not be reconciled twice at the same time."""
 
-    def __init__(
-        self, cluster: Cluster, known: LiveObjects, children: Children, configuration: Configuration
-    ) -> None:
+    def __init__(self, cluster: Cluster, known: LiveObjects, children: Children, configuration: Configuration) -> None:
         """`known` are the Functions."""
         self._cluster = cluster
         self._functions = known
@@ -217,9 +214,7 @@ class Reconciler:
 
     # ---- reporting
 
-    async def _report(
-        self, obj: JSON, verdicts: list[Verdict], deployment: JSON | None, served_by: str | None
-    ) -> None:
+    async def _report(self, obj: JSON, verdicts: list[Verdict], deployment: JSON | None, served_by: str | None) -> None:
         made = status.make_status(obj, verdicts, deployment, served_by, datetime.now(UTC))
         before = obj.get("status") or {}
         if made == before:
@@ -231,7 +226,7 @@ class Reconciler:
         except NotFound:
             return
         self._functions.observe(without_managed_fields(answer))
-        about = functions.Metadata.parse(functions.KIND, obj).object_reference()
+        about = Metadata.parse(functions.KIND, obj).object_reference()
         for kind, reason, message in status.news(obj, made):
             _log.info("%s/%s: %s: %s", namespace, name, reason, message.splitlines()[0])
             await create_event(

@@ -38,7 +38,7 @@ class LiveObjects:
     def __len__(self) -> int:
         return len(self._objects)
 
-    def keys(self) -> Iterable[Key]:
+    def all_keys(self) -> Iterable[Key]:
         return tuple(self._objects)
 
     def get(self, key: Key) -> JSON | None:
@@ -120,9 +120,7 @@ class Children:
 
     async def _follow(self, resource: Resource, listed: Callable[[Resource], None]) -> None:
         objects = self._by_resource[resource]
-        events = self._cluster.follow(
-            resource, label_selector=labels.CHILDREN, on_listed=lambda: listed(resource)
-        )
+        events = self._cluster.follow(resource, label_selector=labels.CHILDREN, on_listed=lambda: listed(resource))
         async for event in events:
             if event.type == "DELETED":
                 objects.forget(event.object)
@@ -145,6 +143,6 @@ def _trimmed_pod(pod: JSON) -> JSON:
 
 
 def _version(obj: JSON) -> int:
-    """resourceVersions are opaque by the API's rules until 1.35 (KEP-5504), and numbers in every server that there is."""
+    """Opaque by the API's rules until 1.35 (KEP-5504), and a number in every server that there is."""
     version = obj["metadata"].get("resourceVersion") or "0"
     return int(version) if version.isdigit() else 0

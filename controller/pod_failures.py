@@ -91,11 +91,13 @@ def _of_end(
         return Failure(step, Reason.NOT_HEALTHY, message) if looping else None
     said = summary_first(ended.get("message") or "")
     if provisioning:
-        words = f"{what} (exit code {code}); {hint}" if not said else said if said.startswith(what) else f"{what}: {said}"
+        words = (
+            f"{what} (exit code {code}); {hint}" if not said else said if said.startswith(what) else f"{what}: {said}"
+        )
         return Failure(step, Reason.PROVISIONING_FAILED, words)
     if said:
         return Failure(step, Reason.HANDLER_FAILED, said)
-    signal = f"by signal {code - 128}" if code > 128 else f"with exit code {code}"  # noqa: PLR2004 - as shells have it
+    signal = f"by signal {code - 128}" if code > 128 else f"with exit code {code}"
     return Failure(step, Reason.HANDLER_FAILED, f"the container {name} ended {signal}; {hint}")
 
 

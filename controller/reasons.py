@@ -1,4 +1,4 @@
-"""The words for machines in the status of a Function and in its Events. Those of a wrong spec are `kubeless.api.errors`'."""
+"""The words for machines in Functions' status and Events; those for a wrong spec are in `kubeless.api.errors`."""
 
 from __future__ import annotations
 

@@ -83,7 +83,11 @@ def news(before: Mapping[str, Any], status: JSON) -> list[tuple[str, str, str]]:
     """Events to write for a changed status: type, reason, message."""
     told = []
     new, old = find({"status": status}, Condition.READY), find(dict(before), Condition.READY) or {}
-    if new and (new["status"], new["reason"], new["message"]) != (old.get("status"), old.get("reason"), old.get("message")):
+    if new and (new["status"], new["reason"], new["message"]) != (
+        old.get("status"),
+        old.get("reason"),
+        old.get("message"),
+    ):
         if new["status"] == "False":
             told.append(("Warning", new["reason"], new["message"]))
         elif new["status"] == "True" and new["reason"] == Reason.READY and old.get("status") != "True":

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 FIRST_RETRY_SECONDS = 0.5
-LAST_RETRY_SECONDS = 60.0
+LAST_RETRY_SECONDS = 30.0
 
 
 class WorkQueue(Generic[K]):
@@ -23,6 +23,8 @@ class WorkQueue(Generic[K]):
         self._later: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
         self._some = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def __len__(self) -> int:
         """Keys that wait or are worked on, without those that are for later."""
@@ -50,7 +52,7 @@ class WorkQueue(Generic[K]):
     def retry(self, key: K) -> float:
         """Add it later, the later the more often in a row this happened. Returns in how many seconds."""
         count = self._failures[key] = self._failures.get(key, 0) + 1
-        seconds = min(FIRST_RETRY_SECONDS * 2 ** (count - 1), LAST_RETRY_SECONDS) * random.uniform(0.9, 1.1)
+        seconds: float = min(FIRST_RETRY_SECONDS * 2 ** (count - 1), LAST_RETRY_SECONDS) * random.uniform(0.9, 1.1)  # noqa: S311
         self.add_later(key, seconds)
         return seconds
 
@@ -66,13 +68,20 @@ class WorkQueue(Generic[K]):
         key = next(iter(self._waiting))
         del self._waiting[key]
         self._worked_on.add(key)
+        self._idle.clear()
         return key
 
     def done(self, key: K) -> None:
         self._worked_on.discard(key)
+        if not self._worked_on:
+            self._idle.set()
         if key in self._again:
             self._again.discard(key)
             self.add(key)
+
+    async def idle(self) -> None:
+        """Returns when no key is worked on."""
+        await self._idle.wait()
 
     def close(self) -> None:
         """Drop what is for later."""

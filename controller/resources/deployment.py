@@ -66,7 +66,12 @@ def _given(function: Function, config: Config) -> JSON:
 
 
 def _template(
-    function: Function, config: Config, runtime: Runtime | None, given: JSON, config_map: str, selector: Mapping[str, str]
+    function: Function,
+    config: Config,
+    runtime: Runtime | None,
+    given: JSON,
+    config_map: str,
+    selector: Mapping[str, str],
 ) -> JSON:
     metadata: JSON = given.get("metadata") or {}
     spec = make_pod_spec(function, config, runtime, given.get("spec") or {}, config_map)

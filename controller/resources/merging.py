@@ -70,7 +70,7 @@ def _items(under: list[Any], over: list[Any], key: str, *, replaced: bool) -> li
 
 
 def without_blanks(value: Any, name: str = "") -> Any:
-    """A copy without texts that are empty because a tool wrote Go's zero value; env, labels and the like keep theirs."""
+    """A copy without the empty texts that tools wrote as Go's zero value; env, labels and the like keep theirs."""
     if name in _TEXTS_THAT_MAY_BE_EMPTY:
         return copy.deepcopy(value)
     if isinstance(value, Mapping):

@@ -195,7 +195,8 @@ def _provisioners(function: Function, config: Config, runtime: Runtime | None, c
     if function.needs_install:
         if runtime.installation is None:
             raise InvalidSpec(
-                "spec.deps", f"cannot be installed: the catalogue has no image for the phase installation of {runtime.name}"
+                "spec.deps",
+                f"cannot be installed: the catalogue has no image for the phase installation of {runtime.name}",
             )
         install = ["install", "--requirements", installed_from, "--target", naming.SOURCE_VOLUME]
         steps.append(step("install", runtime.installation, install))
