@@ -9,7 +9,7 @@ import platform
 import sys
 from typing import TYPE_CHECKING, Any
 
-from localcluster.apiserver.auth.bootstrap import bootstrap_objects, extension_configuration
+from localcluster.apiserver.auth.default_objects import bootstrap_objects, extension_configuration
 from localcluster.apiserver.kinds.base import User
 from localcluster.apiserver.negotiation import Form
 from localcluster.apiserver.requests import RequestInfo

@@ -20,7 +20,7 @@ from aiohttp import web
 
 from localcluster.apiserver import bootstrap, dispatch
 from localcluster.apiserver.admission.quota_status import QuotaStatus
-from localcluster.apiserver.aggregation import Aggregator
+from localcluster.apiserver.aggregation.aggregator import Aggregator
 from localcluster.apiserver.auth.attributes import Attributes, forbidden
 from localcluster.apiserver.auth.authentication import Authenticator
 from localcluster.apiserver.auth.impersonation import impersonate
@@ -29,12 +29,12 @@ from localcluster.apiserver.auth.reviews import Reviews
 from localcluster.apiserver.auth.role_aggregation import RoleAggregation
 from localcluster.apiserver.auth.tokens import Tokens
 from localcluster.apiserver.builtin_resources import builtin_resources
-from localcluster.apiserver.crd.controller import Definitions
+from localcluster.apiserver.crd.definitions import Definitions
 from localcluster.apiserver.discovery import Discovery
 from localcluster.apiserver.errors import APIError, path_not_found
 from localcluster.apiserver.kinds.base import Context, User
 from localcluster.apiserver.negotiation import Form, negotiate
-from localcluster.apiserver.openapi import OpenAPI
+from localcluster.apiserver.openapi.documents import OpenAPI
 from localcluster.apiserver.requests import RequestInfo, parse
 from localcluster.apiserver.resources import Registry, Resource
 from localcluster.apiserver.store import Store

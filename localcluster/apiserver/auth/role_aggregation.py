@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from localcluster.apiserver.auth.bootstrap import aggregated_rules
+from localcluster.apiserver.auth.default_objects import aggregated_rules
 from localcluster.apiserver.auth.rbac import CLUSTER_ROLES, GROUP
 from localcluster.apiserver.kinds.base import JSON
 from localcluster.apiserver.store import Event, Store

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from localcluster.apiserver import schema as schemas
-from localcluster.apiserver import typed_decoding
 from localcluster.apiserver.crd.field_errors import child, invalid, item, key
 from localcluster.apiserver.crd.nodes import is_embedded_resource, values_schema
+from localcluster.apiserver.encoding import typed_decoding
 from localcluster.apiserver.errors import FieldError, required
 from localcluster.apiserver.kinds import metadata as object_meta
 from localcluster.apiserver.kinds.formats import path_segment

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from localcluster.apiserver import codec
 from localcluster.apiserver.crd import object_meta
 from localcluster.apiserver.crd.nodes import TYPE_AND_OBJECT_META, preserves_unknown_fields, values_schema
 from localcluster.apiserver.crd.nodes import is_embedded_resource as _embedded
+from localcluster.apiserver.encoding import codec
 
 if TYPE_CHECKING:
     from localcluster.apiserver.crd.served import ServedVersion

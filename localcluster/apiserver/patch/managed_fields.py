@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from localcluster.apiserver import typed_decoding
+from localcluster.apiserver.encoding import typed_decoding
 from localcluster.apiserver.errors import bad_request
 from localcluster.apiserver.patch import ownership
 from localcluster.apiserver.patch.conflicts import Conflicts

@@ -10,7 +10,8 @@ from typing import Any
 
 import orjson
 
-from localcluster.apiserver import admission, codec, protobuf
+from localcluster.apiserver import admission
+from localcluster.apiserver.encoding import codec, protobuf
 from localcluster.apiserver.errors import (
     NOT_SUPPORTED,
     FieldError,

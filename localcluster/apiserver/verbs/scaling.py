@@ -7,8 +7,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from localcluster.apiserver import codec
 from localcluster.apiserver import schema as schemas
+from localcluster.apiserver.encoding import codec
 from localcluster.apiserver.errors import (
     STALE,
     APIError,

@@ -11,10 +11,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from localcluster.apiserver import admission, codec, protobuf
+from localcluster.apiserver import admission
 from localcluster.apiserver.auth import rbac
 from localcluster.apiserver.auth.escalation import check_write
 from localcluster.apiserver.crd import pruning
+from localcluster.apiserver.encoding import codec, protobuf
 from localcluster.apiserver.errors import (
     STALE,
     APIError,

@@ -6,7 +6,7 @@ import pytest
 
 from localcluster.apiserver.auth import rbac
 from localcluster.apiserver.auth.attributes import Attributes
-from localcluster.apiserver.auth.bootstrap import bootstrap_objects, cluster_roles
+from localcluster.apiserver.auth.default_objects import bootstrap_objects, cluster_roles
 from localcluster.apiserver.auth.escalation import break_down, check_write, compact, compact_text, covers
 from localcluster.apiserver.auth.rbac import Authorizer, path_matches, rule_allows
 from localcluster.apiserver.auth.reviews import Reviews

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from localcluster.apiserver.crd import controller
-from localcluster.apiserver.crd.controller import STORAGE, Definitions
+from localcluster.apiserver.crd import definitions as controller
 from localcluster.apiserver.crd.definition import default, initial_status, is_true
+from localcluster.apiserver.crd.definitions import STORAGE, Definitions
 from localcluster.apiserver.errors import APIError
 from localcluster.apiserver.kinds.apiextensions import CustomResourceDefinition
 from localcluster.apiserver.kinds.base import Context, User

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localcluster.apiserver import typed_decoding
+from localcluster.apiserver.encoding import typed_decoding
 from localcluster.apiserver.errors import APIError
 from localcluster.apiserver.patch import managed_fields
 from localcluster.apiserver.patch.scale import after_scale

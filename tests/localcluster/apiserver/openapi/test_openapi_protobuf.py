@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from localcluster.apiserver import openapi_protobuf
-from localcluster.apiserver.wire_format import fields
+from localcluster.apiserver.encoding.wire_format import fields
+from localcluster.apiserver.openapi import protobuf_form
 from tests.localcluster.clusters import Cluster
 
 GVK = [{"group": "x.example", "kind": "Widget", "version": "v1"}]
@@ -32,7 +32,7 @@ def at(encoded: bytes, *path: int) -> Any:
 
 def schema(value: dict[str, Any]) -> bytes:
     """`value` as a definition's message."""
-    encoded = openapi_protobuf.encode({"definitions": {"x.Widget": value}})
+    encoded = protobuf_form.encode({"definitions": {"x.Widget": value}})
     assert at(encoded, 9, 1, 1) == b"x.Widget"
     return at(encoded, 9, 1, 2)
 
@@ -79,7 +79,7 @@ def test_what_version_2_cannot_say_is_left_out() -> None:
 )
 def test_operations(parameter: dict[str, Any], path: tuple[int, ...], name: int) -> None:
     patch = {"operationId": "patchIt", "parameters": [parameter], "responses": {"200": {"schema": {"$ref": "#/x"}}}}
-    encoded = openapi_protobuf.encode({"paths": {"/api": {"patch": patch}}})
+    encoded = protobuf_form.encode({"paths": {"/api": {"patch": patch}}})
     assert at(encoded, 8, 2, 1) == b"/api"
     operation = at(encoded, 8, 2, 2, 8)
     assert at(operation, 5) == b"patchIt"
@@ -90,7 +90,7 @@ def test_operations(parameter: dict[str, Any], path: tuple[int, ...], name: int)
 
 def test_security() -> None:
     key = {"type": "apiKey", "name": "authorization", "in": "header"}
-    encoded = openapi_protobuf.encode({"securityDefinitions": {"T": key}, "security": [{"T": []}]})
+    encoded = protobuf_form.encode({"securityDefinitions": {"T": key}, "security": [{"T": []}]})
     assert at(encoded, 13, 1, 2, 2, 2) == b"authorization"
     assert at(encoded, 12, 1, 1) == b"T"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from localcluster.apiserver.openapi_enums import add_enum
+from localcluster.apiserver.openapi.enums import add_enum
 from localcluster.apiserver.schema import read_definitions
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from localcluster.apiserver import json_text, typed_decoding, yaml_text
+from localcluster.apiserver.encoding import json_text, typed_decoding, yaml_text
 from localcluster.apiserver.errors import APIError, bad_request
 from localcluster.apiserver.schema import Schema
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from localcluster.apiserver.wire_format import delimited, double, number
+from localcluster.apiserver.encoding.wire_format import delimited, double, number
 
 JSON = dict[str, Any]
 

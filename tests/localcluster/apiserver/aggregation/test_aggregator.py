@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from localcluster.apiserver.remote_discovery import discovered_resources
+from localcluster.apiserver.aggregation.remote_discovery import discovered_resources
 from localcluster.apiserver.server import Server, Settings
 from localcluster.certs import Pki
 

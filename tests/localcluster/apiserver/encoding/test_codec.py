@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from localcluster.apiserver import codec, json_text, typed_decoding, yaml_text
+from localcluster.apiserver.encoding import codec, json_text, typed_decoding, yaml_text
+from localcluster.apiserver.encoding.go_scalars import canonical_base64, canonical_time
 from localcluster.apiserver.errors import APIError
-from localcluster.apiserver.go_scalars import canonical_base64, canonical_time
 from localcluster.apiserver.schema import builtin
 
 CONFIG_MAP = ("", "v1", "ConfigMap")

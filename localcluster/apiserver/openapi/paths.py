@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from localcluster.apiserver.openapi_schemas import META, Definitions, custom_name
+from localcluster.apiserver.openapi.schemas import META, Definitions, custom_name
 from localcluster.apiserver.resources import Resource, Subresource
 
 JSON = dict[str, Any]

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from localcluster.apiserver import openapi_protobuf
 from localcluster.apiserver.builtin_resources import builtin_resources
 from localcluster.apiserver.discovery import RemoteVersion
-from localcluster.apiserver.openapi import OpenAPI
+from localcluster.apiserver.openapi import protobuf_form
+from localcluster.apiserver.openapi.documents import OpenAPI
 from localcluster.apiserver.resources import Registry, Resource, Subresource
 
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
@@ -129,8 +129,8 @@ def test_forms_that_are_not_spoken(openapi):
 
 def test_version_2_in_protobuf(openapi):
     answer = openapi.answer("/openapi/v2", accept="application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
-    assert (answer.code, answer.content_type) == (200, openapi_protobuf.MEDIA)
-    assert answer.body == openapi_protobuf.encode(read(openapi, "/openapi/v2"))
+    assert (answer.code, answer.content_type) == (200, protobuf_form.MEDIA)
+    assert answer.body == protobuf_form.encode(read(openapi, "/openapi/v2"))
     assert answer.headers["ETag"] != openapi.answer("/openapi/v2").headers["ETag"]
     assert all(key.startswith("api") for key in read(openapi, "/openapi/v3")["paths"])
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from localcluster.apiserver import codec, protobuf, schema, wire_format
+from localcluster.apiserver import schema
 from localcluster.apiserver.builtin_resources import builtin_resources
+from localcluster.apiserver.encoding import codec, protobuf, wire_format
 from localcluster.apiserver.errors import APIError
 from tests.localcluster.clusters import Cluster
 

@@ -20,11 +20,11 @@ from typing import Any
 
 import orjson
 
-from localcluster.apiserver import codec, typed_decoding, wire_format
 from localcluster.apiserver import schema as schemas
+from localcluster.apiserver.encoding import codec, typed_decoding, wire_format
+from localcluster.apiserver.encoding.wire_format import FIXED64, LENGTH_DELIMITED, VARINT
 from localcluster.apiserver.errors import APIError, bad_request
 from localcluster.apiserver.schema import Schema
-from localcluster.apiserver.wire_format import FIXED64, LENGTH_DELIMITED, VARINT
 
 JSON = dict[str, Any]
 
@@ -110,7 +110,7 @@ def _schema_of(api_version: str, kind: str) -> Schema | None:
 
 @cache
 def _numbers() -> dict[str, JSON]:
-    path = resources.files("localcluster.apiserver") / "protobuf_fields.json"
+    path = resources.files("localcluster.apiserver.encoding") / "protobuf_fields.json"
     loaded: dict[str, JSON] = orjson.loads(path.read_bytes())
     return loaded
 

@@ -19,10 +19,10 @@ from typing import Any
 
 import orjson
 
-from localcluster.apiserver import openapi_protobuf
 from localcluster.apiserver.discovery import Answer, RemoteVersion
-from localcluster.apiserver.openapi_paths import paths_of
-from localcluster.apiserver.openapi_schemas import META, Definitions
+from localcluster.apiserver.openapi import protobuf_form
+from localcluster.apiserver.openapi.paths import paths_of
+from localcluster.apiserver.openapi.schemas import META, Definitions
 from localcluster.apiserver.resources import Registry, Resource
 from localcluster.apiserver.schema import KUBERNETES_VERSION
 
@@ -35,7 +35,7 @@ _ALWAYS = ("DeleteOptions", "Patch", "Status")
 _BUILT_IN = ("APIResourceList", "WatchEvent")
 _SCHEME = "BearerToken"
 _V2 = "/openapi/v2"
-_V2_PROTOBUF = f"{_V2} {openapi_protobuf.MEDIA}"
+_V2_PROTOBUF = f"{_V2} {protobuf_form.MEDIA}"
 
 
 class OpenAPI:
@@ -72,7 +72,7 @@ class OpenAPI:
         if path == _ROOT:
             return Answer(orjson.dumps(self.index()), "application/json", {"Vary": "Accept"})
         key = path.removeprefix(f"{_ROOT}/")
-        if media == openapi_protobuf.MEDIA:
+        if media == protobuf_form.MEDIA:
             key = _V2_PROTOBUF
         etag = self._hashes.get(key)
         if etag is None:
@@ -112,14 +112,14 @@ class OpenAPI:
             self._resources.setdefault(f"{root}/{resource.version}", []).append(resource)
         self._hashes = {key: _hash([_identity(r) for r in found]) for key, found in self._resources.items()}
         self._hashes[_V2] = _hash(sorted(self._hashes.values()))
-        self._hashes[_V2_PROTOBUF] = _hash([self._hashes[_V2], openapi_protobuf.MEDIA])
+        self._hashes[_V2_PROTOBUF] = _hash([self._hashes[_V2], protobuf_form.MEDIA])
         self._documents = {k: v for k, v in self._documents.items() if v[0] == self._hashes.get(k)}
 
     def _packed(self, key: str, etag: str) -> bytes:
         found = self._documents.get(key)
         if found is None or found[0] != etag:
             if key == _V2_PROTOBUF:
-                written = openapi_protobuf.encode(self._version_2())
+                written = protobuf_form.encode(self._version_2())
             else:
                 written = orjson.dumps(self._version_2() if key == _V2 else self._version_3(self._resources[key]))
             found = self._documents[key] = (etag, gzip.compress(written, 5, mtime=0))
@@ -209,6 +209,6 @@ def _negotiate(accept: str, version: int) -> str:
         media = clause.partition(";")[0].strip()
         if media in ("application/json", "application/*", "*/*"):
             return "application/json"
-        if version == 2 and media in openapi_protobuf.ASKED:
-            return openapi_protobuf.MEDIA
+        if version == 2 and media in protobuf_form.ASKED:
+            return protobuf_form.MEDIA
     return ""

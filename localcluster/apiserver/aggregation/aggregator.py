@@ -32,6 +32,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from localcluster.apiserver import bootstrap
+from localcluster.apiserver.aggregation.remote_discovery import discovered_resources
 from localcluster.apiserver.discovery import (
     CUSTOM_GROUP_PRIORITY,
     CUSTOM_VERSION_PRIORITY,
@@ -40,7 +41,6 @@ from localcluster.apiserver.discovery import (
 )
 from localcluster.apiserver.errors import APIError
 from localcluster.apiserver.kinds.base import JSON, User
-from localcluster.apiserver.remote_discovery import discovered_resources
 from localcluster.apiserver.resources import Resource
 from localcluster.apiserver.store import Event
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from localcluster import quantity
-from localcluster.apiserver.go_scalars import canonical_base64, canonical_time
-from localcluster.apiserver.go_types import ALWAYS_WRITTEN, KEPT_WHEN_EMPTY, NEVER_WRITTEN_EMPTY, fields_of
+from localcluster.apiserver.encoding.go_scalars import canonical_base64, canonical_time
+from localcluster.apiserver.encoding.go_types import ALWAYS_WRITTEN, KEPT_WHEN_EMPTY, NEVER_WRITTEN_EMPTY, fields_of
 from localcluster.apiserver.schema import Schema
 
 JSON = dict[str, Any]

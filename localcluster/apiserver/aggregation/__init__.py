@@ -1,0 +1,1 @@
+"""APIs that other servers serve: found through APIServices, watched over, and proxied."""
