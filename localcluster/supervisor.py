@@ -105,11 +105,10 @@ def choose_settings(layout: Layout, port: int | None) -> tuple[Settings, socket.
     kept: Settings | None = None
     if layout.settings.exists():
         kept = Settings(**json.loads(layout.settings.read_text()))
-    wanted = port if port is not None else kept.port if kept else None
-    if wanted is not None and not _is_free(wanted):
-        raise StartError(f"port {wanted} of 127.0.0.1 is taken by another program; choose one with --port")
-    if wanted is None:
-        wanted = DEFAULT_PORT if _is_free(DEFAULT_PORT) else _free_port()
+    if port is not None and not _is_free(port):
+        raise StartError(f"port {port} of 127.0.0.1 is taken by another program; choose another one with --port")
+    candidates = [port] if port is not None else [*([kept.port] if kept else []), DEFAULT_PORT]
+    wanted = next((number for number in candidates if _is_free(number)), 0) or _free_port()
     start = kept.network if kept else 64 + sum(str(layout.data_dir).encode()) % 150
     for step in range(180):
         network = 64 + (start - 64 + step) % 180
