@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+HERE_DOCUMENT = re.compile(r"<<'(\w+)'$")
 
 _VARYING = (
     (re.compile(r"\b127(\.\d{1,3}){3}\b"), "IP"),
     (re.compile(r"-[a-z0-9]{8,10}-[a-z0-9]{5}\b"), "-POD"),
     (re.compile(r"\b(\d+[smhd]){1,2}\b"), "AGE"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?( ?[+-]\d{4}|Z)?"), "TIME"),
+    (re.compile(r"\b\d+(\.\d+)?ms\b"), "DURATION"),
     (re.compile(r"[ \t]+"), " "),
 )
 """What is different each time, and what stands for it."""
@@ -32,7 +35,7 @@ class Step:
 
 
 def read(document: Path) -> list[Step]:
-    """The steps of all `console` blocks; a line that ends with a backslash goes on in the next one."""
+    """The steps of all `console` blocks; a backslash at the end, and a here-document, go on in the next lines."""
     text = document.read_text()
     steps: list[Step] = []
     for block in BLOCK.finditer(text):
@@ -46,6 +49,10 @@ def read(document: Path) -> list[Step]:
                 number += 1
                 command += "\n" + lines[number].removeprefix("> ")
             number += 1
+            if here := HERE_DOCUMENT.search(command):
+                end = lines.index(here.group(1), number) + 1
+                command = "\n".join([command, *lines[number:end]])
+                number = end
             output = []
             while number < len(lines) and not lines[number].startswith("$ "):
                 output.append(lines[number])
@@ -61,15 +68,20 @@ def run(document: Path, folder: Path, env: Mapping[str, str], seconds: float = 1
     """
     steps = read(document)
     assert steps, f"{document} shows no commands"
-    with subprocess.Popen(
-        ["bash", "--noprofile", "--norc"],
-        cwd=folder,
-        env={**os.environ, **env},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as shell:
+    with (
+        tempfile.TemporaryDirectory() as home,
+        subprocess.Popen(
+            ["bash", "--noprofile", "--norc"],
+            cwd=folder,
+            env={**os.environ, **env, "CURL_HOME": home},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as shell,
+    ):
+        # A reader's curl prints to a terminal, and so shows no progress.
+        Path(home, ".curlrc").write_text("silent\nshow-error\n")
         try:
             for step in steps:
                 printed, status = _run(shell, step.command, seconds)

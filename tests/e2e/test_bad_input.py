@@ -126,8 +126,8 @@ STATUS_CASES: dict[str, tuple[JSON, str, list[str]]] = {
     ),
     "port-clash": (
         {"service": {"ports": [{"name": "a", "port": 8080}, {"name": "b", "port": 8080}]}},
-        "Refused",
-        ["Service", "Duplicate value"],
+        "InvalidSpec",
+        ["spec.service", "8080"],
     ),
     "unknown-deployment-field": (
         {"deployment": {"spec": {"template": {"spec": {"containerz": []}}}}},

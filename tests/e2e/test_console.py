@@ -9,6 +9,14 @@ import pytest
 from tests.e2e import console
 
 
+def test_here_documents_are_parts_of_their_command(tmp_path: Path) -> None:
+    document = tmp_path / "README.md"
+    document.write_text("```console\n$ cat > a <<'END'\n$ one\nEND\n$ cat a\n```\n")
+    assert [step.command for step in console.read(document)] == ["cat > a <<'END'\n$ one\nEND", "cat a"]
+    console.run(document, tmp_path, {})
+    assert (tmp_path / "a").read_text() == "$ one\n"
+
+
 def test_commands_are_read_with_what_they_print(tmp_path: Path) -> None:
     document = tmp_path / "README.md"
     document.write_text("# x\n```console\n$ echo a \\\n>   b\na b\n$ true\n```\n```sh\n$ not this\n```\n")
