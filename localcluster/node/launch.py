@@ -64,7 +64,8 @@ def make_launch(
 ) -> Launch:
     """What to start; folders and the kubeconfig are made by `make_folders`.
 
-    `variables` are those of the spec and of services. Mount paths are rewritten in them and in the arguments.
+    `variables` are those of the spec and of services. Mount paths are rewritten in them and in the spec's command and
+    arguments; what comes from the image names paths of this machine already.
     """
     paths = MountPaths(
         [
@@ -81,7 +82,8 @@ def make_launch(
         "HOSTNAME": place.pod_name,
         "HOST": place.pod_ip,
     }
-    env |= {name: paths.rewrite(value) for name, value in {**image.env, **variables}.items()}
+    env |= image.env
+    env |= {name: paths.rewrite(value) for name, value in variables.items()}
     if any(m.path.rstrip("/") == TOKEN_PATH for m in mounts):
         env.setdefault("KUBECONFIG", str(place.folder / "kubeconfig"))
     env |= {
@@ -91,9 +93,9 @@ def make_launch(
         "LOCALCLUSTER_MOUNTS": json.dumps(paths.as_mapping()),
         "LOCALCLUSTER_TERMINATION_LOG": str(place.termination_log),
     }
-    command = [expand(word, variables) for word in container.get("command") or []]
-    args = [expand(word, variables) for word in container.get("args") or []]
-    arguments = [paths.rewrite(word) for word in command_line(image, command, args)]
+    command = [paths.rewrite(expand(word, variables)) for word in container.get("command") or []]
+    args = [paths.rewrite(expand(word, variables)) for word in container.get("args") or []]
+    arguments = command_line(image, command, args)
     return Launch(arguments, env, working_folder(container, image, place, paths))
 
 
@@ -101,7 +103,7 @@ def working_folder(container: JSON, image: Image, place: Place, paths: MountPath
     """A mounted or an image's folder as it is, anything else below the container's own root."""
     wanted = container.get("workingDir") or ""
     if not wanted:
-        return Path(paths.rewrite(image.workdir)) if image.workdir else place.root
+        return Path(image.workdir) if image.workdir else place.root
     real = paths.rewrite(wanted)
     return Path(real) if real != wanted or wanted == image.workdir else place.root / wanted.lstrip("/")
 
