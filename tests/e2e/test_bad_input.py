@@ -6,6 +6,7 @@ import base64
 import bz2
 import hashlib
 import io
+import re
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -61,8 +62,8 @@ def tar_of_zeros(size: int) -> str:
 STATUS_CASES: dict[str, tuple[JSON, str, list[str]]] = {
     "module-missing": (
         {"function": zip_of({"other.py": GOOD}), "function_content_type": "base64+zip"},
-        "HandlerFailed",
-        ["module 'code' not found", "the source has no code.py", "other.py"],
+        "ProvisioningFailed",
+        ["the archive has no code.py at its top", "other.py"],
     ),
     "attribute-missing": (
         {"function": "def other(event, context): ..."},
@@ -159,14 +160,15 @@ def test_the_status_says_what_is_wrong(broken: User, name: str) -> None:
     message = broken.wait_not_ready(name, reason)
     for word in words:
         assert word in message
+    assert "The version before goes on serving." in message
     assert broken.call(name).text == "good"
 
 
 def test_the_message_is_an_event_and_what_kubectl_shows(broken: User) -> None:
-    message = broken.wait_not_ready("attribute-missing", "HandlerFailed")
+    message = broken.wait_not_ready("attribute-missing", "HandlerFailed").splitlines()[0]
     assert message in broken.kubectl("get", "function", "attribute-missing", "-o", "wide")
     described = broken.kubectl("describe", "function", "attribute-missing")
-    assert "Warning" in described and "HandlerFailed" in described
+    assert re.search(rf"Warning +HandlerFailed .* {re.escape(message)}", described)
 
 
 def test_a_broken_function_that_is_repaired_is_ready_again(user: User) -> None:
