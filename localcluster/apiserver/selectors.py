@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from localcluster.apiserver.errors import APIError, bad_request, show
 from localcluster.apiserver.kinds.metadata import label_value, qualified_name
@@ -190,7 +190,77 @@ def format_selector(selector: JSON | None) -> str:
     return ",".join(text for _, text in sorted(parts, key=lambda part: part[0]))
 
 
-_FIELD_TERM = re.compile(r"((?:\\.|[^\\=!])*?)(==|!=|=)((?:\\.|[^\\])*)", re.S)
+_ESCAPABLE = "\\,="
+
+
+class FieldTerm(NamedTuple):
+    """One requirement of a field selector: the field has the value, or has not (`wanted` is false)."""
+
+    field: str
+    wanted: bool
+    value: str
+
+
+def field_terms(text: str) -> list[FieldTerm]:
+    """The requirements of a field selector; ``\\``, ``,`` and ``=`` of a value are escaped by ``\\``.
+
+    Raises APIError 400.
+    """
+    found = []
+    for part in _split_terms(text):
+        if not part:
+            continue
+        match = _FIELD_TERM.match(part)
+        if match is None:
+            raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
+        field, operator = match.groups()
+        found.append(FieldTerm(field, operator != "!=", _unescaped(part[match.end() :])))
+    return found
+
+
+_FIELD_TERM = re.compile(r"(.*?)(!=|==|=)", re.S)
+
+
+def _split_terms(text: str) -> Iterator[str]:
+    """The parts between commas that no backslash precedes; a backslash may itself be escaped."""
+    start, escaped = 0, False
+    for position, char in enumerate(text):
+        if escaped:
+            escaped = False
+        elif char == "\\":
+            escaped = True
+        elif char == ",":
+            yield text[start:position]
+            start = position + 1
+    yield text[start:]
+
+
+def _unescaped(value: str) -> str:
+    found: list[str] = []
+    rest = iter(value)
+    for char in rest:
+        if char == "\\":
+            following = next(rest, "")
+            if not following or following not in _ESCAPABLE:
+                raise bad_request(f"invalid field selector: invalid escape sequence: \\{following}")
+            found.append(following)
+        elif char in ",=":
+            raise bad_request(f"invalid field selector: unescaped character in value: {ord(char)}")
+        else:
+            found.append(char)
+    return "".join(found)
+
+
+def exact_field(text: str, field: str) -> str:
+    """The value that a field selector requires of `field` by ``=`` or ``==``; empty if it requires none.
+
+    A selector that cannot be parsed requires nothing here; whoever lists by it refuses it.
+    """
+    try:
+        terms = field_terms(text)
+    except APIError:
+        return ""
+    return next((term.value for term in terms if term.field == field and term.wanted), "")
 
 
 def field_selector(text: str, known: Callable[[str], str | None]) -> Matcher | None:
@@ -198,18 +268,11 @@ def field_selector(text: str, known: Callable[[str], str | None]) -> Matcher | N
 
     `known` answers None for a field that may be named, else what is wrong with it. Raises APIError 400.
     """
-    terms: list[tuple[str, bool, str]] = []
-    for part in re.split(r"(?<!\\),", text):
-        if not part:
-            continue
-        match = _FIELD_TERM.fullmatch(part)
-        if match is None:
-            raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
-        name, operator, value = match.groups()
-        problem = known(name)
+    terms = field_terms(text)
+    for term in terms:
+        problem = known(term.field)
         if problem:
             raise bad_request(problem)
-        terms.append((name, operator != "!=", re.sub(r"\\(.)", r"\1", value)))
     if not terms:
         return None
     return lambda fields: all((fields.get(name, "") == value) is wanted for name, wanted, value in terms)

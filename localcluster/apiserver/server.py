@@ -37,6 +37,7 @@ from localcluster.apiserver.negotiation import Form, negotiate
 from localcluster.apiserver.openapi.documents import OpenAPI
 from localcluster.apiserver.requests import RequestInfo, parse
 from localcluster.apiserver.resources import Registry, Resource
+from localcluster.apiserver.selectors import exact_field
 from localcluster.apiserver.store import Store
 from localcluster.apiserver.verbs.call import Call
 from localcluster.certs import Pki
@@ -274,14 +275,16 @@ def now() -> str:
 
 
 def info_attributes(info: RequestInfo, query: dict[str, str]) -> Attributes:
-    """What authorization decides on. A list or watch of one name by a field selector counts as of that name."""
+    """What authorization decides on. A list or watch of one name by a field selector counts as of that name.
+
+    A deletecollection does not: rights to it cannot be restricted by name
+    (https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources).
+    """
     if not info.is_resource:
         return Attributes(verb=info.verb, path=info.path)
     name = info.name
-    if not name and info.verb in ("list", "watch", "deletecollection"):
-        for term in query.get("fieldSelector", "").split(","):
-            if term.startswith("metadata.name=") and not term.startswith("metadata.name=="):
-                name = term.removeprefix("metadata.name=")
+    if not name and info.verb in ("list", "watch"):
+        name = exact_field(query.get("fieldSelector", ""), "metadata.name")
     return Attributes(
         info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, name, info.path
     )

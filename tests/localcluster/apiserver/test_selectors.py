@@ -3,7 +3,13 @@
 import pytest
 
 from localcluster.apiserver.errors import APIError
-from localcluster.apiserver.selectors import field_selector, format_selector, label_selector, matches_object_selector
+from localcluster.apiserver.selectors import (
+    exact_field,
+    field_selector,
+    format_selector,
+    label_selector,
+    matches_object_selector,
+)
 
 OBJECTS = {
     "a": {"app": "x", "tier": "web"},
@@ -84,3 +90,34 @@ def test_selector_objects():
     assert matches_object_selector({}, {"any": "thing"})
     assert not matches_object_selector(None, {})
     assert format_selector(selector) == "a=b,c notin (d)"
+
+
+@pytest.mark.parametrize(
+    ("selector", "name"),
+    [
+        ("metadata.name=a", "a"),
+        ("metadata.name==a", "a"),
+        ("metadata.namespace=n,metadata.name=a", "a"),
+        ("metadata.name!=a", ""),
+        (r"metadata.namespace!=zzz\,metadata.name=a", ""),
+        (r"metadata.namespace!=zzz\\,metadata.name=a", "a"),
+        ("metadata.name=a,metadata.name=b=c", ""),
+        ("", ""),
+    ],
+)
+def test_the_name_that_a_field_selector_requires(selector, name):
+    assert exact_field(selector, "metadata.name") == name
+
+
+@pytest.mark.parametrize(
+    ("selector", "message"),
+    [
+        (r"a=\x", r"invalid field selector: invalid escape sequence: \x"),
+        ("a=b\\", "invalid field selector: invalid escape sequence: \\"),
+        ("a=b=c", "invalid field selector: unescaped character in value: 61"),
+    ],
+)
+def test_values_of_field_selectors_that_are_not_escaped_are_refused(selector, message):
+    with pytest.raises(APIError) as caught:
+        field_selector(selector, lambda name: None)
+    assert caught.value.message == message
