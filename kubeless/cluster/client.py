@@ -26,6 +26,8 @@ REQUEST_SECONDS = 60.0
 WATCH_SECONDS = 300
 CONCURRENT_REQUESTS = 16
 PAGE_SIZE = 500
+FOLLOWED_PAGE_SIZE = 100
+"""Smaller, because only one page at a time is in memory."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +37,13 @@ class WatchEvent(NamedTuple):
 
     type: str
     object: JSON
+
+
+class _Page(NamedTuple):
+    """A part of a list; `version` is the resourceVersion of the whole one."""
+
+    items: Objects
+    version: str
 
 
 class Cluster:
@@ -87,14 +96,27 @@ class Cluster:
         self, of: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> tuple[Objects, str]:
         """`list`, and the resourceVersion to watch from."""
-        query = {"labelSelector": label_selector, "fieldSelector": field_selector, "limit": str(PAGE_SIZE)}
         items: Objects = []
+        version = ""
+        async for page in self._pages(of, namespace, label_selector, field_selector, PAGE_SIZE):
+            items += page.items
+            version = page.version
+        return items, version
+
+    async def _pages(
+        self, of: Resource, namespace: str, label_selector: str, field_selector: str, size: int
+    ) -> AsyncIterator[_Page]:
+        query = {"labelSelector": label_selector, "fieldSelector": field_selector, "limit": str(size)}
         while True:
             page = await self.request("GET", of.path(namespace), query=query)
-            items += ({**item, "apiVersion": of.api_version, "kind": of.kind} for item in page.get("items") or [])
             metadata = page.get("metadata") or {}
+            items = page.get("items") or []
+            yield _Page(
+                [{**item, "apiVersion": of.api_version, "kind": of.kind} for item in items],
+                metadata.get("resourceVersion") or "",
+            )
             if not metadata.get("continue"):
-                return items, metadata.get("resourceVersion") or ""
+                return
             query["continue"] = metadata["continue"]
 
     async def watch(
@@ -154,20 +176,22 @@ class Cluster:
             came = False
             try:
                 if not version:
-                    items, version = await self.snapshot(
-                        of, namespace, label_selector=label_selector, field_selector=field_selector
-                    )
-                    present = {_key(item): item for item in items}
-                    gone = [seen.pop(key) for key in tuple(seen) if key not in present]
-                    for item in gone:
-                        yield WatchEvent("DELETED", item)
-                    for key, item in present.items():
-                        known = seen.get(key)
-                        seen[key] = _identity(item)
-                        if known is None or _version(known) != _version(item):
-                            yield WatchEvent("MODIFIED" if known else "ADDED", item)
+                    present = set()
+                    pages = self._pages(of, namespace, label_selector, field_selector, FOLLOWED_PAGE_SIZE)
+                    listed_version = ""
+                    async for page in pages:
+                        listed_version = page.version
+                        for item in page.items:
+                            key = _key(item)
+                            known = seen.get(key)
+                            seen[key] = _identity(item)
+                            present.add(key)
+                            if known is None or _version(known) != _version(item):
+                                yield WatchEvent("MODIFIED" if known else "ADDED", item)
+                    for key in [key for key in seen if key not in present]:
+                        yield WatchEvent("DELETED", seen.pop(key))
+                    version = listed_version
                     listed = True
-                    del items, present
                     on_listed()
                 async for event in self.watch(
                     of,

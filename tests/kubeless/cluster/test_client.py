@@ -227,7 +227,7 @@ async def test_following_tells_what_went_while_nobody_watched(
                 seen.append((event.type, event.object["metadata"]["name"]))
             if len(seen) == 4:
                 break
-    assert seen == [("ADDED", "a"), ("ADDED", "b"), ("DELETED", "a"), ("MODIFIED", "b")]
+    assert seen == [("ADDED", "a"), ("ADDED", "b"), ("MODIFIED", "b"), ("DELETED", "a")]
 
 
 async def test_events_are_counted(cluster: Cluster, namespace: str) -> None:
