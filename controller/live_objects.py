@@ -55,10 +55,10 @@ class LiveObjects:
         return sorted(self._by_function.get(function, ()))
 
     def observe(self, obj: JSON) -> None:
-        """Take in a version, unless a newer one is known already: a watch may be behind the answers to writes."""
+        """Take in a version, unless it or a newer one is known: a watch comes after the answers to writes."""
         key = key_of(obj)
         known = self._objects.get(key)
-        if known is not None and known[0] > _version(obj) and known[1] == obj["metadata"].get("uid"):
+        if known is not None and known[0] >= _version(obj) and known[1] == obj["metadata"].get("uid"):
             return
         packed = zlib.compress(json.dumps(self._trim(obj), separators=(",", ":")).encode(), _COMPRESSION)
         self._objects[key] = (_version(obj), obj["metadata"].get("uid", ""), packed)

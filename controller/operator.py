@@ -174,17 +174,16 @@ class Operator:
         async def login(**_: Any) -> kopf.ConnectionInfo:
             return connection_info(await load_access(self._kubeconfig))
 
-        @kopf.on.startup(registry=registry)
-        async def signals_are_ours(**_: Any) -> None:
-            # kopf took them over a moment ago; it would stop before what is under way is finished.
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, stop.set)
-
         @kopf.on.event(FUNCTIONS.group, FUNCTIONS.version, FUNCTIONS.plural, registry=registry)
         async def function_changed(event: kopf.RawEvent, **_: Any) -> None:
             self._function_changed(event)
 
-        await kopf.operator(registry=registry, settings=settings, clusterwide=True, stop_flag=stop)
+        others = asyncio.all_tasks()
+        tasks = await kopf.spawn_tasks(registry=registry, settings=settings, clusterwide=True, stop_flag=stop)
+        # kopf has taken the signals over; it would stop before what is under way is finished.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await kopf.run_tasks(tasks, ignored=others)
         stop.set()
 
 

@@ -18,7 +18,7 @@ JSON = dict[str, Any]
 
 _HASH_LABEL = "pod-template-hash"
 _SLOW_STEPS = ("install", "compile")
-_GOES_ON = "The version before goes on serving."
+_GOES_ON = "the version before goes on serving"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Verdict:
 def refused(step: Condition, reason: str, message: str, deployment: JSON | None) -> list[Verdict]:
     """Of a Function that stopped at a step before there was anything to roll out."""
     if deployment is not None and ((deployment.get("status") or {}).get("availableReplicas") or 0) > 0:
-        message = f"{message}\n{_GOES_ON}"
+        message = _going_on(message)
     verdicts = [Verdict(Condition.READY, "False", reason, message)]
     if step is not Condition.ACCEPTED:
         verdicts.append(_accepted())
@@ -143,7 +143,7 @@ def _rollout(
         return _ready(function, service), _provisioned()
     goes_on = bool((deployment.get("status") or {}).get("availableReplicas"))
     if _is_observed(deployment) and (failure := _failure(function, deployment, current)):
-        message = f"{failure.message}\n{_GOES_ON}" if goes_on else failure.message
+        message = _going_on(failure.message) if goes_on else failure.message
         failed = Verdict(Condition.READY, "False", failure.reason, message)
         if failure.step is Condition.PROVISIONED:
             return failed, Verdict(Condition.PROVISIONED, "False", failure.reason, failure.message)
@@ -171,6 +171,12 @@ def _failure(function: Function, deployment: JSON, pods: Sequence[JSON]) -> Fail
         )
         return Failure(Condition.READY, Reason.TOO_SLOW, message)
     return None
+
+
+def _going_on(message: str) -> str:
+    """In the first line, which is all that tables show."""
+    summary, *details = message.split("\n", 1)
+    return "\n".join([f"{summary.rstrip('.')} ({_GOES_ON})", *details])
 
 
 def _ready(function: Function, service: JSON) -> Verdict:

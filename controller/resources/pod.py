@@ -88,6 +88,8 @@ def _container(function: Function, runtime: Runtime | None, given: JSON) -> JSON
         "readinessProbe": {**probe, "periodSeconds": 5},
         "startupProbe": {**probe, "periodSeconds": 1, "failureThreshold": SLOWEST_START_SECONDS},
         "securityContext": _LOCKED_DOWN_CONTAINER,
+        # For images that leave no termination message: the last lines of the log.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     container = merged(defaults, given)
     if not given.get("image"):
@@ -163,6 +165,7 @@ def _provisioners(function: Function, config: Config, runtime: Runtime | None, c
             "env": _env(contract, phase.env, container["env"]),
             "volumeMounts": mounts,
             "securityContext": container["securityContext"],
+            "terminationMessagePolicy": container["terminationMessagePolicy"],
         }
         if phase.command:
             made["command"] = list(phase.command)
