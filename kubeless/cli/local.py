@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ DATA_DIR = Path(".localcluster")
 FUNCTION_SECONDS = 60.0
 ANSWER_SECONDS = 10.0
 CODE_ANNOTATION = "kubeless.io/code"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 GET_KUBECTL = "https://kubernetes.io/docs/tasks/tools/"
 
 EXAMPLES = """examples:
@@ -153,7 +155,7 @@ async def _example(cluster: Any, installer: installation.Installer, data_dir: Pa
 
     progress.doing(f"applying {EXAMPLE}")
     function = yaml.safe_load((ROOT / EXAMPLE).read_text())
-    applied = (await installer.apply(function))["metadata"]
+    applied = (await installer.apply(_as_kubectl_applies(function)))["metadata"]
     name, namespace = applied["name"], applied["namespace"]
     await installation.wait_function(cluster, namespace, name, FUNCTION_SECONDS, progress.doing)
     progress.done(f"function {namespace}/{name} is ready")
@@ -161,6 +163,19 @@ async def _example(cluster: Any, installer: installation.Installer, data_dir: Pa
     url = f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
     progress.done(f"GET {url} → {await _call(url)}")
     _tell(data_dir, url, namespace, name)
+
+
+def _as_kubectl_applies(obj: JSON) -> JSON:
+    """With the annotation that `kubectl apply` compares with and warns about where it is missing
+    (https://kubernetes.io/docs/reference/labels-annotations-taints/#kubectl-kubernetes-io-last-applied-configuration).
+    """
+    metadata = obj["metadata"]
+    plain = {**obj, "metadata": {"annotations": {}, "namespace": "default", **metadata}}
+    annotations = {
+        **(metadata.get("annotations") or {}),
+        LAST_APPLIED: json.dumps(plain, sort_keys=True, separators=(",", ":")) + "\n",
+    }
+    return {**obj, "metadata": {**metadata, "annotations": annotations}}
 
 
 async def _call(url: str) -> str:
