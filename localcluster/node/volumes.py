@@ -6,7 +6,10 @@ Source of the behaviour: https://kubernetes.io/docs/concepts/storage/volumes/ an
 from __future__ import annotations
 
 import base64
+import contextlib
+import os
 import shutil
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -190,18 +193,28 @@ def mounts(container: JSON, volumes: Iterable[tuple[str, Path]], env: Mapping[st
         sub_path = mount.get("subPath") or expand(mount.get("subPathExpr", ""), env)
         source = folder / _inside(sub_path) if sub_path else folder
         if sub_path:
-            if not source.exists():
-                source.mkdir(parents=True)
             # The volume's own links (..data) stay inside; one that a program made might not.
-            if not source.resolve().is_relative_to(folder.resolve()):
+            try:
+                real = source.resolve()
+            except RuntimeError as error:
+                raise ConfigError(f'failed to prepare subPath for volumeMount "{mount["name"]}": {error}') from error
+            if not real.is_relative_to(folder.resolve()):
                 raise ConfigError(f'failed to prepare subPath for volumeMount "{mount["name"]}": it leaves the volume')
+            if not real.exists():
+                real.mkdir(parents=True)
         found.append(Mount(mount["mountPath"], source, bool(mount.get("readOnly"))))
     return found
 
 
 def size_bytes(folder: Path) -> int:
-    """What a folder's files take, links not followed."""
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    """What a folder's files take, links not followed; files that go meanwhile count for nothing."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                found = (Path(parent) / name).lstat()
+                total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return total
 
 
 def remove(folder: Path) -> None:

@@ -136,3 +136,14 @@ def test_sub_paths_stay_inside_the_volume(tmp_path) -> None:
     for bad in ("../up", "evil/passwd"):
         with pytest.raises(ConfigError):
             mounts(mount(subPath=bad), folders, {})
+
+
+def test_nothing_is_made_where_a_sub_path_leaves_the_volume(tmp_path) -> None:
+    volume, outside = tmp_path / "volume", tmp_path / "outside"
+    volume.mkdir()
+    outside.mkdir()
+    (volume / "link").symlink_to(outside)
+    container = {"volumeMounts": [{"name": "v", "mountPath": "/m", "subPath": "link/made"}]}
+    with pytest.raises(ConfigError, match="leaves the volume"):
+        mounts(container, [("v", volume)], {})
+    assert not list(outside.iterdir())
