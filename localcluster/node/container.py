@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import logging
+import os
 import signal
+import subprocess
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,21 +21,28 @@ from typing import Any
 
 import aiohttp
 
+from localcluster.client import ClientError
 from localcluster.node import probes
 from localcluster.node.backoff import Backoff, duration
 from localcluster.node.container_log import Collector, LogFile, last_words
+from localcluster.node.container_probes import ContainerProbes, Heard
+from localcluster.node.container_record import ContainerRecord
 from localcluster.node.environment import ConfigError
 from localcluster.node.exec_session import run_briefly
 from localcluster.node.images import Catalogue, Image, UnknownImage
 from localcluster.node.launch import Launch
 from localcluster.node.pod_events import Events
 from localcluster.node.processes import UNKNOWN_EXIT_CODE, Process, Sweeper
+from localcluster.node.record_file import RecordFile
 from localcluster.node.settings import Settings
 from localcluster.node.status import ContainerState, is_sidecar, now_text, waiting
 
+log = logging.getLogger(__name__)
+
 JSON = dict[str, Any]
 
-CONFIG_RETRY_SECONDS = 5.0
+CONFIG_RETRY_SECONDS = (0.5, 5.0)
+"""First and longest wait before a container that could not be made is tried again; a changed object comes before."""
 ERR_IMAGE_PULL_SECONDS = 2.0
 """How long ErrImagePull shows before it becomes ImagePullBackOff."""
 AFTER_HOOK_SECONDS = 2.0
@@ -98,7 +107,9 @@ class Container:
         self._shared = pod.shared
         self._collector: Collector | None = None
         self._reaping: asyncio.Task[None] | None = None
-        self._probing: list[asyncio.Task[None]] = []
+        heard = Heard(self._has_started, self._readiness_result, self._unhealthy, self._probe_failed)
+        self._probes = ContainerProbes(spec, self.target, heard)
+        self._record = RecordFile(self.folder / "record.json", self._as_record)
         self._background: set[asyncio.Task[Any]] = set()
         self._crashes = Backoff(settings.backoff_seconds, settings.max_backoff_seconds)
         self._stop_deadline: float | None = None
@@ -123,7 +134,21 @@ class Container:
     # ---- running
 
     async def run(self) -> None:
-        """Run the container, again and again as the restart policy wants; returns when it is done for good."""
+        """Run the container, again and again as the restart policy wants; returns when it is done for good.
+
+        Whatever fails on this side is logged and tried again: only the policy, or a cancellation, ends a container.
+        """
+        failures = Backoff(*CONFIG_RETRY_SECONDS)
+        while True:
+            try:
+                await self._run()
+                return
+            except Exception:
+                log.exception("container %s of pod %s", self.name, self._pod.pod["metadata"]["uid"])
+            failures.retry(time.monotonic())
+            await asyncio.sleep(failures.wait_seconds)
+
+    async def _run(self) -> None:
         while True:
             if self.process is None:
                 if self.state.terminated is not None:
@@ -133,8 +158,8 @@ class Container:
                 image = await self._find_image()
                 if not await self._start(image):
                     continue
-            if self._reaping is not None:
-                await asyncio.shield(self._reaping)
+            if self.process is not None:
+                await asyncio.shield(self._reaped(self.process))
 
     def restarts(self) -> bool:
         """Whether the policy starts a container again that ended like this one."""
@@ -155,8 +180,7 @@ class Container:
             text = (
                 f"back-off {duration(self._crashes.wait_seconds)} restarting failed container={self.name} pod={where}"
             )
-            self.state.last_state = self.state.state
-            self._set(waiting("CrashLoopBackOff", text))
+            self._wait_for("CrashLoopBackOff", text)
             event = f"Back-off restarting failed container {self.name} in pod {where}"
             self._event("Warning", "BackOff", event)
             await asyncio.sleep(left)
@@ -183,33 +207,26 @@ class Container:
         text = f'Container image "{name}" is not present with pull policy of Never'
         self._event("Warning", "ErrImageNeverPull", text)
         self._event("Warning", "Failed", "Error: ErrImageNeverPull")
-        self._set(waiting("ErrImageNeverPull", text))
+        self._wait_for("ErrImageNeverPull", text)
         await asyncio.sleep(self._shared.settings.max_backoff_seconds)
 
     async def _pull_failed(self, name: str, why: str, pulls: Backoff) -> None:
         self._event("Normal", "Pulling", f'Pulling image "{name}"')
         self._event("Warning", "Failed", f'Failed to pull image "{name}": {why}')
         self._event("Warning", "Failed", "Error: ErrImagePull")
-        self._set(waiting("ErrImagePull", why))
+        self._wait_for("ErrImagePull", why)
         pulls.retry(time.monotonic())
         shown = min(ERR_IMAGE_PULL_SECONDS, pulls.wait_seconds / 2)
         await asyncio.sleep(shown)
         self._event("Normal", "BackOff", f'Back-off pulling image "{name}"')
         self._event("Warning", "Failed", "Error: ImagePullBackOff")
-        self._set(waiting("ImagePullBackOff", f'Back-off pulling image "{name}": ErrImagePull: {why}'))
+        self._wait_for("ImagePullBackOff", f'Back-off pulling image "{name}": ErrImagePull: {why}')
         await asyncio.sleep(pulls.wait_seconds - shown)
 
     async def _start(self, image: Image) -> bool:
         """Start the program; False if it could not be (its state then says so)."""
         container_id = uuid.uuid4().hex
-        while True:
-            try:
-                launch = await self._pod.launch(self.spec, image, container_id)
-                break
-            except ConfigError as error:
-                self._event("Warning", "Failed", f"Error: {error}")
-                self._set(waiting("CreateContainerConfigError", str(error)))
-                await self._pod.objects_changed(CONFIG_RETRY_SECONDS)
+        launch = await self._make(image, container_id)
         state = self.state
         if state.container_id:
             state.restart_count += 1
@@ -225,10 +242,10 @@ class Container:
         except OSError as error:
             self._start_failed(launch, error)
             return False
+        self._reaped(self.process)
         state.state = {"running": {"startedAt": now_text()}}
-        self._save()
+        self._record.save()
         self._event("Normal", "Started", "Container started")
-        self._reaping = asyncio.create_task(self._reap(self.process))
         self._pod.changed()
         if hook := (self.spec.get("lifecycle") or {}).get("postStart"):
             self._in_background(self._after_start(hook))
@@ -236,31 +253,55 @@ class Container:
             self._begin_probes()
         return True
 
-    def _spawn(self, launch: Launch) -> Process:
+    async def _make(self, image: Image, container_id: str) -> Launch:
+        """All that a start needs, log included; tried until it is there."""
+        retries = Backoff(*CONFIG_RETRY_SECONDS)
+        while True:
+            try:
+                launch = await self._pod.launch(self.spec, image, container_id)
+                self._open_log()
+                return launch
+            except (ConfigError, ClientError) as error:
+                # The server's silence is no fault of the pod: its objects may be there as soon as it answers.
+                self._not_made("CreateContainerConfigError", str(error))
+            except OSError as error:
+                self._not_made("CreateContainerError", str(error))
+            retries.retry(time.monotonic())
+            await self._pod.objects_changed(retries.wait_seconds)
+
+    def _not_made(self, reason: str, message: str) -> None:
+        self._event("Warning", "Failed", f"Error: {message}")
+        self._wait_for(reason, message)
+
+    def _open_log(self) -> None:
         settings = self._shared.settings
-        self._forget_logs_before(self.state.restart_count - 1)
-        self.log = LogFile(self.log_path(), settings.max_log_bytes, settings.max_log_files)
+        count = self.state.restart_count + (1 if self.state.container_id else 0)
+        self._forget_logs_before(count - 1)
+        self.log = LogFile(self.log_path(count), settings.max_log_bytes, settings.max_log_files)
         self._collector = Collector(self.folder, self.log)
-        self._collector.open(fresh=True)
-        out, err = self._collector.child_ends()
+        try:
+            self._collector.open(fresh=True)
+        except OSError:
+            self._collector.close()
+            raise
+
+    def _spawn(self, launch: Launch) -> Process:
+        assert self._collector is not None
+        try:
+            out, err = self._collector.child_ends()
+        except OSError:
+            self._collector.close()
+            raise
         try:
             return Process.start(
-                launch.arguments, launch.env, launch.folder, stdin=self._stdin(), stdout=out, stderr=err
+                launch.arguments, launch.env, launch.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err
             )
         except OSError:
             self._collector.close()
             raise
         finally:
             for fd in (out, err):
-                with contextlib.suppress(OSError):
-                    import os
-
-                    os.close(fd)
-
-    def _stdin(self) -> int:
-        import subprocess
-
-        return subprocess.DEVNULL
+                os.close(fd)
 
     def _start_failed(self, launch: Launch, error: OSError) -> None:
         program = launch.arguments[0]
@@ -284,7 +325,7 @@ class Container:
                 }
             }
         )
-        self._save()
+        self._record.save()
 
     async def _after_start(self, hook: JSON) -> None:
         try:
@@ -299,11 +340,15 @@ class Container:
 
     # ---- the end
 
+    def _reaped(self, process: Process) -> asyncio.Task[None]:
+        """The task that waits for the program's end; another one where the first failed."""
+        if self._reaping is None or (self._reaping.done() and self.process is process):
+            self._reaping = asyncio.create_task(self._reap(process))
+        return self._reaping
+
     async def _reap(self, process: Process) -> None:
         code = await process.wait()
-        for task in self._probing:
-            task.cancel()
-        self._probing.clear()
+        self._probes.stop()
         if self._stop_deadline is not None:
             # What the main process leaves behind may finish within the grace. No pidfd tells of a whole group.
             pause = GROUP_POLL_SECONDS
@@ -320,7 +365,7 @@ class Container:
         self.started.clear()
         self.state.ready = self.state.started = False
         self._set({"terminated": self._terminated(code)})
-        self._save()
+        self._record.save()
 
     def _terminated(self, code: int) -> JSON:
         if self._interrupted and code == 0:
@@ -373,9 +418,7 @@ class Container:
                 self._event("Warning", "FailedPreStopHook", f"PreStopHook failed: {failure}")
             self._stop_deadline = max(self._stop_deadline or 0.0, loop.time() + AFTER_HOOK_SECONDS)
         process.signal(_stop_signal(lifecycle))
-        reaping = self._reaping
-        if reaping is None:
-            return
+        reaping = self._reaped(process)
         while not reaping.done() and (left := (self._stop_deadline or 0.0) - loop.time()) > 0:
             self._stop_changed.clear()
             changed = asyncio.ensure_future(self._stop_changed.wait())
@@ -391,7 +434,9 @@ class Container:
 
     def abandon(self) -> None:
         """Let go of the program without ending it; a later node takes it up again."""
-        for task in [*self._probing, *self._background, *([self._reaping] if self._reaping else [])]:
+        self._probes.stop()
+        self._record.close()
+        for task in [*self._background, *([self._reaping] if self._reaping else [])]:
             task.cancel()
         if self.process is not None:
             self.process.close()
@@ -409,42 +454,28 @@ class Container:
         return await run_briefly(command, self.env, self.folder / "root", timeout)
 
     def _begin_probes(self) -> None:
-        if self.process is None:
-            return
-        if probe := self.spec.get("startupProbe"):
-            self._probe(probe, "Startup", self._startup_result, early=True)
-        else:
-            self._startup_result(True)
+        if self.process is not None:
+            self._probes.begin()
 
-    def _startup_result(self, success: bool) -> None:
-        if not success:
-            self._unhealthy(self.spec["startupProbe"], "startup")
-            return
+    def _has_started(self) -> None:
         if self.state.started:
             return
-        for task in self._probing:
-            task.cancel()
-        self._probing.clear()
         self.state.started = True
         self.started.set()
-        if probe := self.spec.get("readinessProbe"):
-            self._probe(probe, "Readiness", self._readiness_result, early=not self.state.ready)
-        else:
+        if not self.spec.get("readinessProbe"):
             self.state.ready = True
-        if probe := self.spec.get("livenessProbe"):
-            self._probe(probe, "Liveness", self._liveness_result, early=False)
-        self._save()
+        self._probes.go_on(ready=self.state.ready)
+        self._record.save()
         self._pod.changed()
 
     def _readiness_result(self, success: bool) -> None:
         if self.state.ready != success and self.process is not None:
             self.state.ready = success
-            self._save()
+            self._record.save()
             self._pod.changed()
 
-    def _liveness_result(self, success: bool) -> None:
-        if not success:
-            self._unhealthy(self.spec["livenessProbe"], "liveness")
+    def _probe_failed(self, kind: str, message: str) -> None:
+        self._event("Warning", "Unhealthy", f"{kind} probe failed: {message}")
 
     def _unhealthy(self, probe: JSON, kind: str) -> None:
         if self.process is None or self._stop_deadline is not None:
@@ -453,69 +484,64 @@ class Container:
         text = f"Container {self.name} failed {kind} probe, will be restarted"
         self._in_background(self.stop(self._pod.grace_seconds if grace is None else float(grace), text))
 
-    def _probe(self, probe: JSON, kind: str, on_result: Callable[[bool], None], *, early: bool) -> None:
-        def failed(message: str) -> None:
-            self._event("Warning", "Unhealthy", f"{kind} probe failed: {message}")
-
-        watch = probes.watch(probe, self.target(), early=early, on_result=on_result, on_failure=failed)
-        self._probing.append(asyncio.create_task(watch))
-
     # ---- what survives a restart of the node
 
-    def _save(self) -> None:
+    def _as_record(self) -> JSON:
         state, process = self.state, self.process
-        record = {
-            "state": state.state,
-            "lastState": state.last_state,
-            "restartCount": state.restart_count,
-            "ready": state.ready,
-            "started": state.started,
-            "containerID": state.container_id,
-            "imageID": state.image_id,
-            "pid": process.pid if process else 0,
-            "startedTicks": process.started_ticks if process else 0,
-            "interrupted": self._interrupted,
-            "env": self.env,
-            "waitSeconds": self._crashes.wait_seconds,
-        }
-        path = self.folder / "record.json"
-        temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps(record))
-        temporary.chmod(0o600)
-        temporary.replace(path)
+        return ContainerRecord(
+            state=state.state,
+            last_state=state.last_state,
+            restart_count=state.restart_count,
+            ready=state.ready,
+            started=state.started,
+            container_id=state.container_id,
+            image_id=state.image_id,
+            pid=process.pid if process else 0,
+            started_ticks=process.started_ticks if process else 0,
+            interrupted=self._interrupted,
+            env=self.env,
+            wait_seconds=self._crashes.wait_seconds,
+        ).to_json()
 
     def _recover(self) -> None:
-        try:
-            record = json.loads((self.folder / "record.json").read_text())
-        except (OSError, ValueError):
+        found = self._record.read()
+        if found is None:
             return
+        record = ContainerRecord.from_json(found)
         settings = self._shared.settings
         state = self.state
-        state.state, state.last_state = record["state"], record["lastState"]
-        state.restart_count, state.container_id = record["restartCount"], record["containerID"]
-        state.image_id = record["imageID"]
-        self.env = record["env"]
-        self._interrupted = record["interrupted"]
-        self._crashes.wait_seconds, self._crashes.updated_at = record["waitSeconds"], time.monotonic()
+        state.state, state.last_state = record.state, record.last_state
+        state.restart_count, state.container_id = record.restart_count, record.container_id
+        state.image_id = record.image_id
+        self.env = record.env
+        self._interrupted = record.interrupted
+        self._crashes.wait_seconds, self._crashes.updated_at = record.wait_seconds, time.monotonic()
         if state.terminated is not None:
             finished = datetime.fromisoformat(state.terminated["finishedAt"]).timestamp()
             self._finished_at = time.monotonic() - (time.time() - finished)
         if not state.running:
             return
-        self.process = Process.adopt(record["pid"], record["startedTicks"])
+        self.process = Process.adopt(record.pid, record.started_ticks)
         if self.process is None:
             state.state = {"terminated": self._lost()}
             self._finished_at = time.monotonic()
             return
-        state.ready = record["ready"]
-        self.log = LogFile(self.log_path(), settings.max_log_bytes, settings.max_log_files)
-        self._collector = Collector(self.folder, self.log)
-        self._collector.open(fresh=False)
-        self._reaping = asyncio.create_task(self._reap(self.process))
-        if record["started"]:
-            self._startup_result(True)
+        state.ready = record.ready
+        try:
+            self.log = LogFile(self.log_path(), settings.max_log_bytes, settings.max_log_files)
+            self._collector = Collector(self.folder, self.log)
+            self._collector.open(fresh=False)
+        except OSError as error:
+            log.warning("the log of container %s is not continued: %s", self.name, error)
+        self._reaped(self.process)
+        if record.started:
+            self._has_started()
         else:
             self._begin_probes()
+
+    def forget(self) -> None:
+        """The pod's folder goes: write nothing there any more."""
+        self._record.close()
 
     def _lost(self) -> JSON:
         running = self.state.state.get("running") or {}
@@ -539,6 +565,12 @@ class Container:
     def _set(self, state: JSON) -> None:
         self.state.state = state
         self._pod.changed()
+
+    def _wait_for(self, reason: str, message: str) -> None:
+        """Show that the container waits, and how it ended before."""
+        if self.state.terminated is not None:
+            self.state.last_state = self.state.state
+        self._set(waiting(reason, message))
 
     def _event(self, kind: str, reason: str, message: str) -> None:
         tell = self._shared.events.normal if kind == "Normal" else self._shared.events.warning

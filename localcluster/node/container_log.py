@@ -89,13 +89,18 @@ class LogFile:
                 waiter.set_result(None)
 
     def _rotate(self) -> None:
-        os.close(self._fd)
-        self.path.rename(f"{self.path}.{datetime.now(UTC):%Y%m%d-%H%M%S.%f}")
-        old = rotated(self.path)
-        for path in old[: max(0, len(old) - self._max_files + 1)]:
-            path.unlink(missing_ok=True)
-        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         self._size = 0
+        try:
+            self.path.rename(f"{self.path}.{datetime.now(UTC):%Y%m%d-%H%M%S.%f}")
+            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+            old = rotated(self.path)
+            for path in old[: max(0, len(old) - self._max_files + 1)]:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            log.error("%s cannot be rotated: %s", self.path, error)
+            return
+        os.close(self._fd)
+        self._fd = fd
 
 
 def rotated(path: Path) -> list[Path]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,6 +18,7 @@ from localcluster.node.environment import References, container_variables, named
 from localcluster.node.images import Image
 from localcluster.node.launch import Launch, Place, make_folders, make_launch
 from localcluster.node.objects import ObjectsOfPod
+from localcluster.node.record_file import RecordFile
 from localcluster.node.status import ContainerState, PodFacts, is_sidecar, now_text, pod_status, waiting
 from localcluster.node.volumes import VolumeError, Volumes
 
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 JSON = dict[str, Any]
 
 MOUNT_RETRY_SECONDS = (0.5, 10.0)
+LIFE_RETRY_SECONDS = (1.0, 30.0)
+"""First and longest wait before a pod's life, or its end, goes on after an error on this side."""
 SIZE_CHECK_SECONDS = 10.0
 DEFAULT_GRACE_SECONDS = 30
 
@@ -69,7 +71,8 @@ class RunningPod(PodOfContainer):
         self._server = server
         self._left_proxy = left_proxy
         self._changed = changed
-        self._objects_changed = asyncio.Event()
+        self._waiting_for_objects: set[asyncio.Event] = set()
+        self._stale_volumes = False
         self._tell = True
         self._deadline: asyncio.TimerHandle | None = None
         self._conditions: dict[str, JSON] = {
@@ -101,7 +104,9 @@ class RunningPod(PodOfContainer):
         self._facts.sandbox = any(c.state.container_id for c in self.containers)
         self._living: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
-        self._containers: list[asyncio.Task[None]] = []
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._refreshing: asyncio.Task[None] | None = None
+        self._record = RecordFile(self.folder / "pod.json", lambda: {"pod": self.pod, "address": self.address})
 
     # ---- what containers ask of their pod
 
@@ -141,9 +146,13 @@ class RunningPod(PodOfContainer):
         return launch
 
     async def objects_changed(self, timeout_seconds: float) -> None:
-        self._objects_changed.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._objects_changed.wait(), timeout_seconds)
+        changed = asyncio.Event()
+        self._waiting_for_objects.add(changed)
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), timeout_seconds)
+        finally:
+            self._waiting_for_objects.discard(changed)
 
     def changed(self) -> None:
         if self._tell:
@@ -164,8 +173,7 @@ class RunningPod(PodOfContainer):
     # ---- life
 
     def start(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._save()
+        self._record.save()
         told = self.pod.get("status") or {}
         if told.get("phase") in ("Succeeded", "Failed"):
             # Finished before the node was restarted: kept for its logs and status.
@@ -181,7 +189,7 @@ class RunningPod(PodOfContainer):
         if before["metadata"].get("labels") != pod["metadata"].get("labels") or before["metadata"].get(
             "annotations"
         ) != pod["metadata"].get("annotations"):
-            self._save()
+            self._record.save()
             self.refresh()
         if before["spec"].get("activeDeadlineSeconds") != pod["spec"].get("activeDeadlineSeconds"):
             self._set_deadline()
@@ -190,41 +198,62 @@ class RunningPod(PodOfContainer):
 
     def refresh(self) -> None:
         """Objects that the pod uses have changed: bring them into the volumes."""
-        self._objects_changed.set()
-        if self._facts.sandbox and not self.stopping:
-            asyncio.ensure_future(self._refresh_volumes())  # noqa: RUF006 - it ends by itself and logs its errors
+        self._stale_volumes = True
+        for changed in self._waiting_for_objects:
+            changed.set()
+        if self._facts.sandbox and not self.stopping and (self._refreshing is None or self._refreshing.done()):
+            self._refreshing = asyncio.create_task(self._refresh_volumes())
 
     async def _refresh_volumes(self) -> None:
-        try:
-            await self._volumes.prepare(self.pod)
-        except (VolumeError, ClientError) as error:
-            log.info("pod %s: %s", self.uid, error)
+        """Until the volumes show what the objects hold now; what fails is tried again later and later."""
+        delay = MOUNT_RETRY_SECONDS[0]
+        while self._stale_volumes:
+            self._stale_volumes = False
+            try:
+                await self._volumes.prepare(self.pod)
+            except (VolumeError, ClientError) as error:
+                self._stale_volumes = True
+                log.info("pod %s: %s", self.uid, error)
+                await self.objects_changed(delay)
+                delay = min(delay * 2, MOUNT_RETRY_SECONDS[1])
 
     async def _live(self) -> None:
-        try:
-            self._set_deadline()
-            await self._prepare_volumes()
-            self._facts.sandbox = True
-            for container in self.init:
-                if not await self._initialize(container):
-                    await self._stop_sidecars()
-                    self._finish()
-                    return
-            self._facts.initialized = True
-            for container in self.main:
-                if container.state.state == waiting("PodInitializing"):
-                    container.state.state = waiting("ContainerCreating")
-            self.changed()
-            main = [self._begin(container) for container in self.main]
-            watch = asyncio.create_task(self._watch_sizes())
+        await self._keep_trying(self._run_containers)
+
+    async def _keep_trying(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Errors on this side are no reason to leave a pod as it is: they are logged, and what failed is done again."""
+        delay = LIFE_RETRY_SECONDS[0]
+        while True:
             try:
-                await asyncio.gather(*main)
-            finally:
-                watch.cancel()
-            await self._stop_sidecars()
-            self._finish()
-        except Exception:
-            log.exception("pod %s", self.uid)
+                await work()
+                return
+            except Exception:
+                log.exception("pod %s, again in %g s", self.uid, delay)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LIFE_RETRY_SECONDS[1])
+
+    async def _run_containers(self) -> None:
+        self._set_deadline()
+        await self._prepare_volumes()
+        self._facts.sandbox = True
+        for container in self.init:
+            if not await self._initialize(container):
+                await self._stop_sidecars()
+                self._finish()
+                return
+        self._facts.initialized = True
+        for container in self.main:
+            if container.state.state == waiting("PodInitializing"):
+                container.state.state = waiting("ContainerCreating")
+        self.changed()
+        main = [self._begin(container) for container in self.main]
+        watch = asyncio.create_task(self._watch_sizes())
+        try:
+            await asyncio.gather(*main)
+        finally:
+            watch.cancel()
+        await self._stop_sidecars()
+        self._finish()
 
     async def _prepare_volumes(self) -> None:
         delay = MOUNT_RETRY_SECONDS[0]
@@ -241,8 +270,9 @@ class RunningPod(PodOfContainer):
             delay = min(delay * 2, MOUNT_RETRY_SECONDS[1])
 
     def _begin(self, container: Container) -> asyncio.Task[None]:
-        task = asyncio.create_task(container.run())
-        self._containers.append(task)
+        task = self._running.get(container.name)
+        if task is None or task.done():
+            task = self._running[container.name] = asyncio.create_task(container.run())
         return task
 
     async def _initialize(self, container: Container) -> bool:
@@ -257,7 +287,7 @@ class RunningPod(PodOfContainer):
     async def _stop_sidecars(self) -> None:
         for container in reversed(self.init):
             if is_sidecar(container.spec):
-                for task in self._containers:
+                for task in self._running.values():
                     task.cancel()
                 await container.stop(self.grace_seconds)
 
@@ -316,7 +346,7 @@ class RunningPod(PodOfContainer):
         if self._deadline is not None:
             self._deadline.cancel()
         if self._ending is None:
-            self._ending = asyncio.create_task(self._terminate(grace_seconds))
+            self._ending = asyncio.create_task(self._keep_trying(lambda: self._terminate(grace_seconds)))
         else:
             for container in self.containers:
                 if container.process is not None:
@@ -364,11 +394,15 @@ class RunningPod(PodOfContainer):
             container.abandon()
 
     def _cancel_life(self) -> None:
-        for task in [*self._containers, *([self._living] if self._living else [])]:
-            task.cancel()
+        for task in (*self._running.values(), self._living, self._refreshing):
+            if task is not None:
+                task.cancel()
 
     def remove(self) -> None:
         """Delete what the pod leaves on disk."""
+        self._record.close()
+        for container in self.containers:
+            container.forget()
         for folder in (self.folder, self.log_folder):
             volume_kinds.remove(folder)
 
@@ -381,17 +415,8 @@ class RunningPod(PodOfContainer):
         self._conditions = {c["type"]: c for c in status["conditions"]}
         return status
 
-    def _save(self) -> None:
-        path = self.folder / "pod.json"
-        temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps({"pod": self.pod, "address": self.address}))
-        temporary.replace(path)
-
 
 def read_saved(folder: Path) -> tuple[JSON, str] | None:
     """A pod and its address as `RunningPod` saved them; None if that was cut off."""
-    try:
-        saved = json.loads((folder / "pod.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return saved["pod"], saved["address"]
+    saved = RecordFile(folder / "pod.json", dict).read()
+    return None if saved is None else (saved["pod"], saved["address"])

@@ -8,12 +8,15 @@ in growing steps, so that a pod of a fast program is ready at once. Failures of 
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+
+log = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
 
@@ -148,7 +151,11 @@ async def watch(
     due = loop.time() + (period if early else 0.0)
     wait = EARLY_FIRST_SECONDS
     while True:
-        outcome = await attempt(probe, target)
+        try:
+            outcome = await attempt(probe, target)
+        except Exception as error:
+            log.exception("probe %s", probe)
+            outcome = Outcome(False, str(error))
         counts = loop.time() >= due
         if outcome.success:
             early = False

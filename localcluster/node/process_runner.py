@@ -106,25 +106,34 @@ class ProcessRunner:
 
     def _take_up(self, pod: JSON) -> RunningPod | None:
         uid = pod["metadata"]["uid"]
-        _, address = self._left_over.pop(uid, (None, ""))
-        if not address:
+        address = self._left_over[uid][1] if uid in self._left_over else ""
+        fresh = not address
+        if fresh:
             try:
                 address = self._settings.host_ip if pod["spec"].get("hostNetwork") else self._addresses.allocate()
             except NoAddress as error:
                 self._shared.events.warning(pod, "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
                 asyncio.get_running_loop().call_later(5.0, self._notify, uid)
                 return None
-        running = RunningPod(
-            pod,
-            address,
-            self._shared,
-            ObjectsOfPod(self._objects, uid),
-            services=self._services,
-            allocatable=self._allocatable,
-            server=self._client.server,
-            left_proxy=self._left_proxy,
-            changed=self._pod_changed,
-        )
+        try:
+            running = RunningPod(
+                pod,
+                address,
+                self._shared,
+                ObjectsOfPod(self._objects, uid),
+                services=self._services,
+                allocatable=self._allocatable,
+                server=self._client.server,
+                left_proxy=self._left_proxy,
+                changed=self._pod_changed,
+            )
+        except OSError as error:
+            # A full disk, for example: the pod's turn comes again.
+            self._shared.events.warning(pod, "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
+            if fresh and not pod["spec"].get("hostNetwork"):
+                self._addresses.release(address)
+            raise
+        self._left_over.pop(uid, None)
         self._pods[uid] = running
         return running
 

@@ -12,37 +12,52 @@ JSON = dict[str, Any]
 
 
 class FakeClient:
-    """ConfigMaps, Secrets and tokens; keeps the events that were sent."""
+    """ConfigMaps, Secrets and tokens; keeps the events that were sent.
+
+    Attributes:
+        failure: what every GET fails with while it is set.
+    """
 
     server = "https://127.0.0.1:1"
 
     def __init__(self) -> None:
+        self.failure: Exception | None = None
         self.objects: dict[tuple[str, str], JSON] = {}
         self.events: list[JSON] = []
         self._version = 1
-        self._changed: asyncio.Queue[WatchEvent] = asyncio.Queue()
+        self._watches: list[tuple[str, str, asyncio.Queue[WatchEvent]]] = []
 
     def put(self, plural: str, name: str, **content: Any) -> None:
         self._version += 1
         kind = {"configmaps": "ConfigMap", "secrets": "Secret"}[plural]
         meta = {"name": name, "namespace": "ns", "uid": name, "resourceVersion": str(self._version)}
         self.objects[plural, name] = {"kind": kind, "metadata": meta, **content}
-        self._changed.put_nowait(WatchEvent("MODIFIED", {"kind": kind, "metadata": dict(meta)}))
+        for watched, selected, queue in self._watches:
+            if watched == plural and selected in ("", f"metadata.name={name}"):
+                queue.put_nowait(WatchEvent("MODIFIED", {"kind": kind, "metadata": dict(meta)}))
 
     async def get(self, of: Any, name: str, namespace: str | None = None, **_: Any) -> JSON:
+        if self.failure is not None:
+            raise self.failure
         if (of.plural, name) not in self.objects:
             raise NotFound(404, "NotFound", f'{of.plural} "{name}" not found')
         return self.objects[of.plural, name]
 
-    async def list(self, of: Any, namespace: str | None = None, **_: Any) -> JSON:
-        items = [{"metadata": dict(o["metadata"])} for (plural, _), o in self.objects.items() if plural == of.plural]
+    async def list(self, of: Any, namespace: str | None = None, *, field_selector: str = "", **_: Any) -> JSON:
+        items = [
+            {"metadata": dict(o["metadata"])}
+            for (plural, name), o in self.objects.items()
+            if plural == of.plural and field_selector in ("", f"metadata.name={name}")
+        ]
         return {"metadata": {"resourceVersion": str(self._version)}, "items": items}
 
-    async def watch(self, of: Any, namespace: str | None = None, **_: Any) -> AsyncGenerator[WatchEvent, None]:
+    async def watch(
+        self, of: Any, namespace: str | None = None, *, field_selector: str = "", **_: Any
+    ) -> AsyncGenerator[WatchEvent, None]:
+        queue: asyncio.Queue[WatchEvent] = asyncio.Queue()
+        self._watches.append((of.plural, field_selector, queue))
         while True:
-            event = await self._changed.get()
-            if event.object["kind"] == of.kind:
-                yield event
+            yield await queue.get()
 
     async def create(self, of: Any, obj: JSON, namespace: str | None = None, **_: Any) -> JSON:
         if of.plural == "events":

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from localcluster.client import Forbidden, Unreachable
+from localcluster.node import record_file
 from localcluster.node.images import Catalogue
 from localcluster.node.pod_events import Events
 from localcluster.node.process_runner import ProcessRunner
@@ -281,6 +283,80 @@ async def test_objects_that_come_later_and_change(node: Node) -> None:
     async with asyncio.timeout(5):
         while "two" not in await node.log():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("failure", [Unreachable("no answer"), Forbidden(403, "Forbidden", "not yours")])
+async def test_an_api_server_that_is_away_ends_no_pod(node: Node, failure: Exception) -> None:
+    """As when it is killed during the back-off of a crashed container whose ConfigMap has just been changed."""
+    node.client.put("configmaps", "cm", data={"k": "exit 1"})
+    source = {"configMapKeyRef": {"name": "cm", "key": "k"}}
+    node.runner.create_pod(pod(shell("eval $A", env=[{"name": "A", "valueFrom": source}])))
+    await node.until(lambda s: s["containerStatuses"][0]["restartCount"] == 1 and state(s)["waiting"])
+    node.client.failure = failure
+    node.client.put("configmaps", "cm", data={"k": "sleep 1000"})
+    status = await node.until(lambda s: state(s)["waiting"]["reason"] == "CreateContainerConfigError")
+    assert state(status)["waiting"]["message"] == str(failure)
+    assert status["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 1
+    node.client.failure = None
+    await node.until(lambda s: s["containerStatuses"][0]["ready"])
+
+
+async def test_volumes_show_what_changed_while_the_api_server_was_away(node: Node) -> None:
+    node.client.put("configmaps", "cm", data={"k": "one"})
+    container = shell("sleep 1000", volumeMounts=[{"name": "v", "mountPath": "/v"}])
+    node.runner.create_pod(pod(container, volumes=[{"name": "v", "configMap": {"name": "cm"}}]))
+    await node.until(lambda s: s["containerStatuses"][0]["ready"])
+    node.client.failure = Unreachable("no answer")
+    node.client.put("configmaps", "cm", data={"k": "two"})
+    await asyncio.sleep(0.1)
+    node.client.failure = None
+    file = node.data_dir / "pods/u1/volumes/v/k"
+    async with asyncio.timeout(5):
+        while file.read_text() != "two":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_a_full_disk_ends_no_pod(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = record_file.RecordFile._write
+
+    def full(self: record_file.RecordFile) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(record_file, "RETRY_SECONDS", (0.05, 0.1))
+    monkeypatch.setattr(record_file.RecordFile, "_write", full)
+    node.runner.create_pod(pod(shell("trap 'exit 1' USR1; while true; do sleep 0.05; done")))
+    await node.until(lambda s: s["containerStatuses"][0]["ready"])
+    os.kill(node.runner.running_pods()[0].main[0].process.pid, signal.SIGUSR1)
+    await node.until(lambda s: s["containerStatuses"][0]["restartCount"] == 1 and s["containerStatuses"][0]["ready"])
+    monkeypatch.setattr(record_file.RecordFile, "_write", written)
+    async with asyncio.timeout(5):
+        while not (node.data_dir / "pods/u1/containers/c/record.json").exists():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_an_error_of_the_node_ends_no_pod(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    find, calls = Catalogue.find, 0
+
+    def fails_first(self: Catalogue, image: str) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise RuntimeError("a mistake in the node")
+        return find(self, image)
+
+    monkeypatch.setattr(Catalogue, "find", fails_first)
+    node.runner.create_pod(pod(shell("sleep 1000")))
+    await node.until(lambda s: s["containerStatuses"][0]["ready"])
+
+
+async def test_a_pod_that_cannot_be_made_gets_its_turn_again(node: Node) -> None:
+    (node.data_dir / "pods/u1").write_text("in the way")
+    with pytest.raises(OSError):
+        node.runner.create_pod(pod(shell("sleep 1000")))
+    (node.data_dir / "pods/u1").unlink()
+    node.runner.create_pod(pod(shell("sleep 1000")))
+    status = await node.until(lambda s: s["containerStatuses"][0]["ready"])
+    assert status["podIP"].startswith("127.249.0.")
 
 
 async def test_probes_decide_about_ready_and_restarts(node: Node) -> None:
