@@ -37,7 +37,8 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 def combined(root: Path, provision_env: Mapping[str, str]) -> str:
     """A catalogue file with the images of every part; pods that install dependencies get `provision_env`."""
     images = []
-    for path in sorted(root.glob(f"*/{FILE_NAME}")):
+    # Not of hidden folders: the cluster's own data is in one.
+    for path in sorted(root.glob(f"[!.]*/{FILE_NAME}")):
         for entry in yaml.safe_load(path.read_text())["images"]:
             image = _in_folder(entry, path.parent)
             if image["match"] == PROVISION:

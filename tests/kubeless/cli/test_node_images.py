@@ -17,6 +17,13 @@ def test_every_part_brings_its_images() -> None:
     assert "PIP_INDEX_URL" not in images["*kubeless-python"]["env"]
 
 
+def test_what_was_made_before_is_not_read_again(tmp_path: Path) -> None:
+    for name in ("part", ".localcluster"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "images.yaml").write_text(yaml.safe_dump({"images": [{"match": name}]}))
+    assert [entry["match"] for entry in yaml.safe_load(combined(tmp_path, {}))["images"]] == ["part"]
+
+
 def test_folders_are_those_of_the_files(tmp_path: Path) -> None:
     (tmp_path / "part").mkdir()
     entry = {"match": "a", "command": ["{python}", "{folder}/a.py"], "env": {"WHERE": "{folder}"}}
