@@ -96,8 +96,8 @@ def test_a_status_patch_has_only_what_changed() -> None:
         "podIP": "1",
         "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "u"}],
     }
-    assert status_patch(told, None, now) == {
+    assert status_patch(told, now) == {
         "reason": None,
         "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "u", "reason": None}],
     }
-    assert status_patch({}, now, now) == {}
+    assert status_patch(now, now) == {}
