@@ -160,7 +160,7 @@ def test_the_status_says_what_is_wrong(broken: User, name: str) -> None:
     message = broken.wait_not_ready(name, reason)
     for word in words:
         assert word in message
-    assert "The version before goes on serving." in message
+    assert "the version before goes on serving" in message
     assert broken.call(name).text == "good"
 
 
