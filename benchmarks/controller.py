@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import datetime as dt
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.localcluster import machine, print_table
+from benchmarks.localcluster import machine
 from kubeless.cluster.resources import FUNCTIONS
 from tests.controller import controllers
 from tests.controller.controllers import WRITES, Controller
@@ -49,8 +50,10 @@ def main() -> int:
             with controllers.running(cluster, folder, "second") as controller:
                 second, writes = second_pass(controller, count)
                 rows += second
-    rows.append(("machine", machine()))
-    print_table(rows)
+    print(f"python -m benchmarks.controller, {dt.date.today()}, {machine()}\n")
+    print("| what | measured |\n| --- | --- |")
+    for what, value in rows:
+        print(f"| {what} | {value} |")
     return int(writes > 0)
 
 

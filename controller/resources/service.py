@@ -36,6 +36,11 @@ def ports(function: Function) -> list[JSON]:
     made[0].setdefault("name", naming.PORT_NAME)
     for port in made:
         port.setdefault("protocol", "TCP")
+    taken = [(port.get("port"), port["protocol"]) for port in made]
+    if twice := next(
+        (f"{number} ({protocol})" for number, protocol in taken if taken.count((number, protocol)) > 1), ""
+    ):
+        raise InvalidSpec("spec.service.ports", f"has the port {twice} twice; give each entry a port of its own")
     return made
 
 
