@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -205,7 +206,7 @@ def _tell(data_dir: Path, url: str, namespace: str, name: str) -> None:
     print(f"""
 What runs     a local cluster ({folder}), the controller in it, the function {namespace}/{name}
 Call it       curl {url}
-Look at it    export KUBECONFIG={data_dir}/kubeconfig
+Look at it    export KUBECONFIG={shlex.quote(str(data_dir / "kubeconfig"))}
               kubectl get functions
 Change it     edit {EXAMPLE}; kubectl apply -f {EXAMPLE}
 Go on         the tour in README.md, examples/, docs/functions.md

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
@@ -36,7 +38,19 @@ async def load_access(kubeconfig: str = "", context: str = "") -> Configuration:
         raise ClusterError(
             f"no access to a cluster by {where}: {error}; set KUBECONFIG to a kubeconfig file"
         ) from error
+    if _is_this_machine(configuration.host):
+        configuration.proxy = None
     # Watches hold a connection each; what is limited is the number of requests at a time.
     configuration.connection_pool_maxsize = 0
     configuration.retries = None
     return configuration
+
+
+def _is_this_machine(url: str) -> bool:
+    """Loopback addresses are never behind a proxy: Go's clients, and so kubectl, leave HTTPS_PROXY out of account
+    there (https://pkg.go.dev/net/http#ProxyFromEnvironment)."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
