@@ -111,7 +111,7 @@ class Informer:
         """From now on `handler` hears of every change; of what is there already it hears at once."""
         self._handlers.append(handler)
         for obj in list(self._objects.values()):
-            handler(None, obj)
+            self._tell(handler, None, obj)
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -328,7 +328,14 @@ class Informer:
         if old is None and new is None:
             return
         for handler in self._handlers:
+            self._tell(handler, old, new)
+
+    def _tell(self, handler: Handler, old: JSON | None, new: JSON | None) -> None:
+        """A handler that fails keeps neither the others from the event nor the copy from what follows."""
+        try:
             handler(old, new)
+        except Exception:
+            log.exception("a handler of %s failed", self.of.qualified)
 
 
 def _is_gone(obj: JSON) -> bool:

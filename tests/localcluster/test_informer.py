@@ -65,6 +65,20 @@ async def test_it_follows(server, followed):
     assert not informer.by_index("data", "x")
 
 
+async def test_a_handler_that_fails_takes_nothing_from_the_others(server, followed, caplog):
+    def fails(old, new):
+        raise LookupError("a mistake in a handler")
+
+    followed.informer._handlers.insert(0, fails)
+    server.put("a")
+    await followed.informer.synced.wait()
+    server.put("b")
+    await until(lambda: ("added", "b") in followed.heard)
+    assert followed.heard == [("added", "a"), ("added", "b")]
+    assert sum("watch" in path for _, path in server.requests) == 1
+    assert "a mistake in a handler" in caplog.text
+
+
 async def test_it_goes_on_where_it_was_when_a_watch_breaks(server, followed):
     server.put("a")
     await followed.informer.synced.wait()
