@@ -39,7 +39,7 @@ async def load_access(kubeconfig: str = "", context: str = "") -> Configuration:
             f"no access to a cluster by {where}: {error}; set KUBECONFIG to a kubeconfig file"
         ) from error
     if _is_this_machine(configuration.host):
-        configuration.proxy = None
+        configuration.client_session_kwargs = {"trust_env": False}
     # Watches hold a connection each; what is limited is the number of requests at a time.
     configuration.connection_pool_maxsize = 0
     configuration.retries = None
@@ -47,8 +47,8 @@ async def load_access(kubeconfig: str = "", context: str = "") -> Configuration:
 
 
 def _is_this_machine(url: str) -> bool:
-    """Loopback addresses are never behind a proxy: Go's clients, and so kubectl, leave HTTPS_PROXY out of account
-    there (https://pkg.go.dev/net/http#ProxyFromEnvironment)."""
+    """For loopback addresses no proxy of the environment is asked, as kubectl does not
+    (https://pkg.go.dev/net/http#ProxyFromEnvironment)."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ip_address(host).is_loopback
