@@ -87,6 +87,7 @@ def up(layout: Layout, options: argparse.Namespace) -> int:
     try:
         supervisor.start()
         wait_ready(layout, settings, not options.no_node)
+        supervisor.stop_on_signals()
     except (StartError, KeyboardInterrupt) as error:
         supervisor.stop()
         raise StartError(str(error) or "interrupted") from None

@@ -211,10 +211,13 @@ class Supervisor:
         lines = self.layout.log(name).read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "without a word"
 
-    def run(self) -> None:
-        """Keep the processes running until SIGTERM or SIGINT, then end them."""
+    def stop_on_signals(self) -> None:
+        """From now on SIGTERM and SIGINT make `run` end."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: setattr(self, "_stop", True))
+
+    def run(self) -> None:
+        """Keep the processes running until a signal, then end them."""
         try:
             while not self._stop:
                 self._restart_dead()

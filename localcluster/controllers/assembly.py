@@ -17,6 +17,7 @@ from localcluster.controllers.quota import ResourceQuotaController
 from localcluster.controllers.replicaset import ReplicaSetController
 from localcluster.controllers.scheduler.controller import Scheduler
 from localcluster.controllers.serviceaccounts import NamespaceDefaultsController
+from localcluster.controllers.storage_protection import ClaimProtectionController, VolumeProtectionController
 from localcluster.controllers.ttl_after_finished import TTLAfterFinishedController
 
 CONTROLLERS = (
@@ -26,6 +27,8 @@ CONTROLLERS = (
     JobController,
     CronJobController,
     TTLAfterFinishedController,
+    ClaimProtectionController,
+    VolumeProtectionController,
     EndpointSliceController,
     EndpointsController,
     NamespaceController,

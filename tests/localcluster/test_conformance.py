@@ -6,6 +6,7 @@ They are no part of the project: without them the tests here are skipped, and sa
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -47,7 +48,7 @@ def judge(what: str, output: str, share: float, passed: int, failed: int) -> Non
     assert passed >= share * (passed + failed), f"{text}\n{output}"
 
 
-def test_http(control_plane: Cluster) -> None:
+def test_http(control_plane: Cluster, tmp_path: Path) -> None:
     """Requests and answers, several files of cases at a time."""
     waiting = sorted((CASES / "cases").glob("*.yaml"), key=lambda path: -path.stat().st_size)
     outputs: list[str] = []
@@ -58,9 +59,12 @@ def test_http(control_plane: Cluster) -> None:
             with lock:
                 if not waiting:
                     return
-                name = waiting.pop(0).stem
+                path = waiting.pop(0)
+            folder = tmp_path / path.stem
+            folder.mkdir()
+            shutil.copy(path, folder)
             command = [sys.executable, str(CASES / "run.py"), "--kubeconfig", str(control_plane.kubeconfig)]
-            done = subprocess.run([*command, "-k", f"{name}/"], capture_output=True, text=True, timeout=600)
+            done = subprocess.run([*command, "--cases", str(folder)], capture_output=True, text=True, timeout=600)
             outputs.append(done.stdout + done.stderr)
 
     threads = [threading.Thread(target=work) for _ in range(PROCESSES)]

@@ -201,12 +201,18 @@ def test_an_unknown_kind(kubectl):
 # ---- namespaces
 
 
+def pvc(spec: dict) -> dict:
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "claim"}, "spec": spec}
+
+
 def test_a_namespace_and_all_that_is_in_it(kubectl):
     name = f"{kubectl.namespace}-b"
     assert kubectl("create", "namespace", name) == f"namespace/{name} created\n"
     kubectl("--namespace", name, "wait", "serviceaccount/default", "--for=create", "--timeout=10s")
     kubectl("--namespace", name, "run", "p", "--image=localcluster/pause", "--grace-period=1")
     kubectl("--namespace", name, "create", "deployment", "d", "--image=localcluster/pause")
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    kubectl("--namespace", name, "apply", f"--filename={kubectl.write('claim.yaml', pvc(claim))}")
     assert kubectl("delete", "namespace", name, timeout=60) == f'namespace "{name}" deleted\n'
     assert "NotFound" in kubectl.fails("get", "namespace", name)
     assert "not found" in kubectl.fails("--namespace", name, "create", "configmap", "late")
