@@ -1,6 +1,8 @@
 """ConfigMaps, Secrets and tokens that pods use: read when a pod starts, read again when they change.
 
-A watch of the metadata in each namespace with pods tells of changes, so an idle node asks nothing.
+A watch of each such object's metadata tells of changes, so an idle node asks nothing. Single objects and not whole
+namespaces, because the Node authorizer allows a node no more than what its pods name
+(https://kubernetes.io/docs/reference/access-authn-authz/node/).
 """
 
 from __future__ import annotations
@@ -10,10 +12,10 @@ import contextlib
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from localcluster.client import Client, NotFound
-from localcluster.informer import Informer
+from localcluster.informer import Informer, version_of
 from localcluster.resource_types import CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, ResourceType
 
 JSON = dict[str, Any]
@@ -22,6 +24,18 @@ Key = tuple[str, str, str]
 
 REFRESH_SHARE = 0.8
 """A token is renewed after this share of its life, as kubelets do."""
+
+
+MAX_READS = 5
+"""How often an object is read for a version that the watch told of; the watch is wrong then, or will tell again."""
+READ_AGAIN_SECONDS = 0.05
+
+
+class Seen(NamedTuple):
+    """What the watch told last: an object's version, and whether that was its end."""
+
+    version: int
+    gone: bool
 
 
 class PodObjects:
@@ -37,7 +51,8 @@ class PodObjects:
         self._cache: dict[Key, JSON | None] = {}
         self._users: dict[Key, set[str]] = {}
         self._reading: dict[Key, asyncio.Task[JSON | None]] = {}
-        self._watches: dict[tuple[str, str], tuple[Informer, asyncio.Task[None]]] = {}
+        self._seen: dict[Key, Seen] = {}
+        self._watches: dict[Key, asyncio.Task[None]] = {}
         self._tokens: dict[tuple[str, str], tuple[str, float]] = {}
 
     # ---- reading
@@ -49,7 +64,7 @@ class PodObjects:
         if uid in users and (cached := self._cache.get(key)) is not None:
             return cached
         users.add(uid)
-        self._watch(of, namespace)
+        self._watch(of, key)
         return await self._fetch(of, key)
 
     async def _fetch(self, of: ResourceType, key: Key) -> JSON | None:
@@ -60,12 +75,33 @@ class PodObjects:
         return await asyncio.shield(reading)
 
     async def _get(self, of: ResourceType, key: Key) -> JSON | None:
-        try:
-            found: JSON | None = await self._client.get(of, key[2], key[1])
-        except NotFound:
-            found = None
+        for attempt in range(MAX_READS):
+            if attempt:
+                await asyncio.sleep(READ_AGAIN_SECONDS * attempt)
+            found = await self._read_once(of, key)
+            if not self._is_outdated(key, found):
+                break
+        before = self._cache.get(key, found)
         self._cache[key] = found
+        if _version(before) != _version(found):
+            # Found out by the first read of one pod: the others that use it do not know yet.
+            self._changed(key)
         return found
+
+    async def _read_once(self, of: ResourceType, key: Key) -> JSON | None:
+        try:
+            return await self._client.get(of, key[2], key[1])
+        except NotFound:
+            return None
+
+    def _is_outdated(self, key: Key, found: JSON | None) -> bool:
+        """Whether the watch has told of something later while the object was being read."""
+        seen = self._seen.get(key)
+        if seen is None:
+            return False
+        if found is None:
+            return not seen.gone
+        return version_of(found) < seen.version or (seen.gone and version_of(found) == seen.version)
 
     async def token(self, pod: JSON, audience: str, expiration_seconds: int) -> str:
         """A token of the pod's service account, bound to the pod; the same one until it is due for renewal."""
@@ -101,41 +137,44 @@ class PodObjects:
         return self._users.get(key, set())
 
     def release(self, uid: str) -> None:
-        """A pod is gone: what only it used is forgotten, and namespaces without pods are no longer watched."""
+        """A pod is gone: what only it used is forgotten and no longer watched."""
         for key, users in list(self._users.items()):
             users.discard(uid)
             if not users:
                 del self._users[key]
                 self._cache.pop(key, None)
+                self._seen.pop(key, None)
+                if (watch := self._watches.pop(key, None)) is not None:
+                    watch.cancel()
         for token in [key for key in self._tokens if key[0] == uid]:
             del self._tokens[token]
-        used = {key[:2] for key in self._users}
-        for namespace in [n for n in self._watches if n not in used]:
-            self._watches.pop(namespace)[1].cancel()
 
-    def _watch(self, of: ResourceType, namespace: str) -> None:
-        where = (of.plural, namespace)
-        if where in self._watches:
+    def _watch(self, of: ResourceType, key: Key) -> None:
+        if key in self._watches:
             return
-        informer = Informer(self._client, of, namespace=namespace, metadata_only=True, trim=_only_version)
-        informer.add_handler(lambda old, new: self._heard(of, (old or new or {})["metadata"]["name"], namespace, new))
-        self._watches[where] = (informer, asyncio.ensure_future(informer.run()))
+        informer = Informer(
+            self._client,
+            of,
+            namespace=key[1],
+            field_selector=f"metadata.name={key[2]}",
+            metadata_only=True,
+            trim=_only_version,
+        )
+        informer.add_handler(lambda old, new: self._heard(key, old, new))
+        self._watches[key] = asyncio.ensure_future(informer.run())
 
-    def _heard(self, of: ResourceType, name: str, namespace: str, new: JSON | None) -> None:
-        key = (of.plural, namespace, name)
-        if key not in self._users or key not in self._cache:
+    def _heard(self, key: Key, old: JSON | None, new: JSON | None) -> None:
+        if key not in self._users:
             return
-        cached = self._cache[key]
-        have = cached["metadata"].get("resourceVersion") if cached else None
-        if have != (new["metadata"].get("resourceVersion") if new else None):
-            self._cache.pop(key, None)
+        self._seen[key] = Seen(version_of(new or old or {}), new is None)
+        if key in self._cache and self._is_outdated(key, self._cache[key]):
+            del self._cache[key]
             self._changed(key)
 
     async def close(self) -> None:
-        tasks = [task for _, task in self._watches.values()]
-        for task in tasks:
+        for task in self._watches.values():
             task.cancel()
-        for task in tasks:
+        for task in self._watches.values():
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
@@ -155,6 +194,10 @@ class ObjectsOfPod:
 
     async def token(self, pod: JSON, audience: str, expiration_seconds: int) -> str:
         return await self._objects.token(pod, audience, expiration_seconds)
+
+
+def _version(obj: JSON | None) -> int:
+    return -1 if obj is None else version_of(obj)
 
 
 def _only_version(obj: JSON) -> JSON:
