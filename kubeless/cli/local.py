@@ -91,6 +91,7 @@ def start_cluster(data_dir: Path, progress: Progress) -> None:
         images.touch(mode=0o600)
         images.write_text(text)
         if known is not None:
+            progress.doing("stopping the local cluster, because its images or the package index changed")
             _localcluster("down", data_dir, quiet=True)
     progress.doing("starting the local cluster")
     if _localcluster("up", data_dir, "--detach", "--images", str(images), quiet=True) != 0:

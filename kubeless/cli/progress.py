@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 
@@ -22,7 +23,12 @@ class Progress:
     def doing(self, text: str) -> None:
         """A step that goes on. The same text again prints nothing."""
         if text != self._open:
-            self._print(f"{self.seconds:5.1f} s  … {text}", "" if self._terminal else "\n")
+            line = f"{self.seconds:5.1f} s  … {text}"
+            # A line that is wrapped cannot be replaced.
+            self._print(
+                line[: shutil.get_terminal_size().columns - 1] if self._terminal else line,
+                "" if self._terminal else "\n",
+            )
             self._open = text
 
     def done(self, text: str) -> None:
