@@ -102,7 +102,14 @@ class Server:
         self.definitions.start()
         bootstrap.populate(self)
         self.store.seal()
-        server = web.Server(self.handle, request_factory=_make_request, access_log=None, keepalive_timeout=120)
+        server = web.Server(
+            self.handle,
+            request_factory=_make_request,
+            access_log=None,
+            keepalive_timeout=120,
+            # A watch whose client has gone would otherwise stay until something happens to what it watches.
+            handler_cancellation=True,
+        )
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=2)
         await self._runner.setup()
         site = web.TCPSite(

@@ -8,11 +8,12 @@ from a real API server whose watch cache is new.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,14 @@ from typing import Any
 import orjson
 
 JSON = dict[str, Any]
-
+log = logging.getLogger(__name__)
 
 HISTORY_EVENTS = 4000
 """How many events of one resource are kept for watches that start in the past and for pages of an old list."""
 HISTORY_SECONDS = 300.0
 """How long an event is kept; etcd's default compaction interval in Kubernetes is five minutes too."""
+HISTORY_BYTES = 16 * 1024 * 1024
+"""How much history of all resources together is kept, as JSON; beyond it the one that has most loses its oldest."""
 
 
 class Exists(Exception):
@@ -48,11 +51,14 @@ class Expired(Exception):
         self.oldest = oldest
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Event:
     """One change. `obj` is the new state, or the last one with the version of the deletion; `old` the state before.
 
-    `frames` caches encodings of the event for watchers that want the same form.
+    Attributes:
+        size: bytes of `obj` as JSON.
+        waiting: how many watchers have yet to send it.
+        frames: encodings of the event, for the watchers that want the same form; for as long as some are waiting.
     """
 
     version: int
@@ -61,19 +67,63 @@ class Event:
     key: str
     obj: JSON
     old: JSON | None
-    time: float
+    size: int = 0
+    waiting: int = 0
     frames: dict[Any, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
+class _Past:
+    """A change as the history keeps it: states as JSON text, which takes a fraction of the memory of objects.
+
+    Texts are shared with the neighbours in time: what one change made is what the next one of the object replaced.
+    `size` is the bytes of those that are not.
+    """
+
+    version: int
+    type: str
+    key: str
+    data: bytes
+    old: bytes | None
+    size: int
+    time: float
+
+    def event(self, storage: str) -> Event:
+        old = None if self.old is None else orjson.loads(self.old)
+        return Event(self.version, self.type, storage, self.key, orjson.loads(self.data), old, len(self.data))
+
+
+@dataclass(slots=True)
 class _Table:
-    """The objects of one resource by ``namespace/name``, their keys in order (etcd's), and what changed lately."""
+    """The objects of one resource by ``namespace/name``, their keys in order (etcd's), and what changed lately.
+
+    Attributes:
+        texts: the newest text in the history of each object that the history speaks of.
+        history_bytes: what the history takes.
+        compacted: the version of the newest change that was dropped from the history.
+    """
 
     objects: dict[str, JSON] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
-    history: deque[Event] = field(default_factory=deque)
+    history: deque[_Past] = field(default_factory=deque)
+    texts: dict[str, bytes] = field(default_factory=dict)
+    history_bytes: int = 0
     compacted: int = 0
     watchers: dict[int, Callable[[Event], None]] = field(default_factory=dict)
+
+    def remember(self, past: _Past) -> None:
+        self.history.append(past)
+        self.texts[past.key] = past.data
+        self.history_bytes += past.size
+
+    def forget_oldest(self) -> int:
+        """Drop the oldest change; the answer is how many bytes that saves."""
+        past = self.history.popleft()
+        self.compacted = past.version
+        if self.texts.get(past.key) is past.data:
+            del self.texts[past.key]
+        self.history_bytes -= past.size
+        return past.size
 
 
 class Store:
@@ -96,6 +146,7 @@ class Store:
         self._opened_at = self.version
         self._tables: dict[str, _Table] = {}
         self._next_watcher = 0
+        self._history_bytes = 0
         for storage, key, data in self._db.execute("SELECT * FROM objects ORDER BY 1, 2"):
             table = self._table(storage)
             table.objects[key] = orjson.loads(data)
@@ -109,7 +160,10 @@ class Store:
         self._opened_at = self.version
         for table in self._tables.values():
             table.history.clear()
+            table.texts.clear()
+            table.history_bytes = 0
             table.compacted = self.version
+        self._history_bytes = 0
 
     # ---- reading
 
@@ -132,10 +186,6 @@ class Store:
         table = self._tables.get(storage)
         return len(table.objects) if table else 0
 
-    def storages(self) -> Iterator[str]:
-        """The storage keys that have held an object since the start."""
-        return iter(list(self._tables))
-
     def list_at(self, storage: str, version: int) -> Sequence[JSON]:
         """All objects as they were at a version. Expired if that is too long ago."""
         table = self._table(storage)
@@ -144,13 +194,16 @@ class Store:
         if version < table.compacted:
             raise Expired(table.compacted)
         then = dict(table.objects)
-        for event in reversed(table.history):
-            if event.version <= version:
+        before: dict[str, bytes | None] = {}
+        for past in reversed(table.history):
+            if past.version <= version:
                 break
-            if event.old is None:
-                then.pop(event.key, None)
+            before[past.key] = past.old
+        for key, text in before.items():
+            if text is None:
+                then.pop(key, None)
             else:
-                then[event.key] = event.old
+                then[key] = orjson.loads(text)
         return [then[k] for k in sorted(then)]
 
     # ---- writing
@@ -187,13 +240,14 @@ class Store:
         version = self.version + 1
         obj["metadata"]["resourceVersion"] = str(version)
         obj["metadata"] = ordered_metadata(obj["metadata"])
+        data = orjson.dumps(obj)
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
             if kind == "DELETED":
                 db.execute("DELETE FROM objects WHERE storage=? AND key=?", (storage, key))
             else:
-                db.execute("INSERT OR REPLACE INTO objects VALUES (?,?,?)", (storage, key, orjson.dumps(obj)))
+                db.execute("INSERT OR REPLACE INTO objects VALUES (?,?,?)", (storage, key, data))
             db.execute("UPDATE version SET value=?", (version,))
             db.execute("COMMIT")
         except BaseException:
@@ -207,21 +261,36 @@ class Store:
             if kind == "ADDED":
                 insort(table.keys, key)
             table.objects[key] = obj
-        event = Event(version, kind, storage, key, obj, old, time.monotonic())
-        table.history.append(event)
-        if len(table.history) > HISTORY_EVENTS:
-            table.compacted = table.history.popleft().version
+        self._remember(table, version, kind, key, data, old)
+        event = Event(version, kind, storage, key, obj, old, len(data))
         for tell in list(table.watchers.values()):
-            tell(event)
+            try:
+                tell(event)
+            except Exception:
+                # The write is done; neither its author nor the other subscribers are to pay for this one.
+                log.exception("telling of %s %s %s", kind, storage, key)
 
     # ---- history and watching
+
+    def _remember(self, table: _Table, version: int, kind: str, key: str, data: bytes, old: JSON | None) -> None:
+        before = None if old is None else table.texts.get(key)
+        size = len(data)
+        if before is None and old is not None:
+            before = orjson.dumps(old)
+            size += len(before)
+        table.remember(_Past(version, kind, key, data, before, size, time.monotonic()))
+        self._history_bytes += size
+        if len(table.history) > HISTORY_EVENTS:
+            self._history_bytes -= table.forget_oldest()
+        while self._history_bytes > HISTORY_BYTES:
+            self._history_bytes -= max(self._tables.values(), key=lambda t: t.history_bytes).forget_oldest()
 
     def compact(self) -> None:
         """Drop history older than HISTORY_SECONDS; to be called now and then."""
         limit = time.monotonic() - HISTORY_SECONDS
         for table in self._tables.values():
             while table.history and table.history[0].time < limit:
-                table.compacted = table.history.popleft().version
+                self._history_bytes -= table.forget_oldest()
 
     def since(self, storage: str, version: int) -> Sequence[Event]:
         """What happened after a version. Expired if that is too long ago."""
@@ -229,7 +298,7 @@ class Store:
         if version < table.compacted:
             raise Expired(table.compacted)
         start = bisect_right(table.history, version, key=lambda e: e.version)
-        return [table.history[i] for i in range(start, len(table.history))]
+        return [table.history[i].event(storage) for i in range(start, len(table.history))]
 
     def subscribe(self, storage: str, tell: Callable[[Event], None]) -> Callable[[], None]:
         """Call `tell` with each change, in order, right after it was committed. The answer ends that."""

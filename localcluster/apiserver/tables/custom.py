@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from localcluster.apiserver.tables.columns import NAME, definition, of_field
 from localcluster.apiserver.tables.json_path import compile_path
 
 _AGE = of_field("Age", "meta.ObjectMeta.creationTimestamp", "date")
+_LEAST = -(2**63)
 
 
 def definitions(printer_columns: Sequence[JSON]) -> list[JSON]:
@@ -52,9 +54,9 @@ def _cell(column: JSON, obj: JSON, now: datetime) -> Any:
         case "string":
             return _text(value)
         case "integer" if is_number:
-            return int(value)
+            return _integer(value)
         case "number" if is_number:
-            return value
+            return value if math.isfinite(value) else None
         case "boolean" if isinstance(value, bool):
             return value
         case "date" if isinstance(value, str):
@@ -62,9 +64,17 @@ def _cell(column: JSON, obj: JSON, now: datetime) -> Any:
     return None
 
 
+def _integer(value: float) -> int | None:
+    """A number as Go's int64 holds it: what does not fit is the least one."""
+    if not math.isfinite(value):
+        return None
+    whole = int(value)
+    return whole if _LEAST <= whole <= -_LEAST - 1 else _LEAST
+
+
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
         value = int(value)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

@@ -1,12 +1,19 @@
-"""watch: initial events, replay from a version, live events, bookmarks, and the end of the stream."""
+"""watch: initial events, replay from a version, live events, bookmarks, and the end of the stream.
+
+A write only queues its event here. What it means to a watch and how that is encoded is found out in the watch's own
+stream: no watch can fail or delay a writer, and a slow client holds objects that others hold too, not texts.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import logging
 import random
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -14,9 +21,11 @@ from aiohttp import web
 
 from localcluster.apiserver.errors import (
     NOT_SUPPORTED,
+    APIError,
     FieldError,
     forbidden_field,
     gone,
+    internal,
     invalid,
 )
 from localcluster.apiserver.negotiation import Form
@@ -25,6 +34,7 @@ from localcluster.apiserver.verbs.call import Call, parse_version, plain_interna
 from localcluster.apiserver.verbs.reading import matcher, metadata_only, table
 
 JSON = dict[str, Any]
+log = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT_SECONDS = 1800
 """A watch without timeoutSeconds ends after this long to twice as long, as the real server's do."""
@@ -32,7 +42,18 @@ BOOKMARK_SECONDS = 60.0
 BOOKMARK_BEFORE_END_SECONDS = 2.0
 MAX_QUEUED_EVENTS = 20_000
 """A watcher this far behind is cut off; it lists again, which is cheaper than holding its events."""
-_MAX_VERSION = 2**62
+MAX_QUEUED_BYTES = 32 * 1024 * 1024
+"""The same, in bytes of the queued objects' JSON."""
+BATCH_BYTES = 64 * 1024
+"""About how much is encoded before it is sent and others have their turn."""
+_DEFINITIONS = "apiextensions.k8s.io/customresourcedefinitions"
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """An object that was there when the watch began."""
+
+    obj: JSON
 
 
 class Watch:
@@ -42,19 +63,21 @@ class Watch:
         self.call = call
         self.matches = matcher(call)
         self.namespace = call.namespace
-        self.form: Form = call.form
+        # Frames are lines: one that is indented could not be told from the next.
+        self.form: Form = dataclasses.replace(call.form, pretty=False)
         self.bookmarks = call.flag("allowWatchBookmarks")
-        self.frames: deque[bytes] = deque()
+        self.queue: deque[Event | _Listed | bytes] = deque()
+        """What is to be sent; bytes are frames already."""
+        self.queued_bytes = 0
         self.wake = asyncio.Event()
         self.started_at = 0
         """The version that the client had when it came."""
         self.seen = 0
         """Up to here all is queued or sent."""
-        self.unsubscribe: Callable[[], None] = lambda: None
+        self.ending = False
+        """Whether the stream ends when what is queued is sent."""
         self.first_table = True
-        self.overrun = False
-        self._shared = (call.resource.api_version, self.form.media, self.form.transform)
-        self._include = call.query.get("includeObject", "")
+        self._subscriptions: list[Callable[[], None]] = []
 
     # ---- start
 
@@ -81,23 +104,22 @@ class Watch:
             self.started_at = self.seen = since
         elif since:
             self._replay(since)
-        self.unsubscribe = call.store.subscribe(call.resource.storage, self.tell)
+        if self.ending:
+            return
+        self._subscriptions.append(call.store.subscribe(call.resource.storage, self.tell))
+        if call.resource.crd is not None:
+            self._subscriptions.append(call.store.subscribe(_DEFINITIONS, self._definition_changed))
 
     def _state(self) -> None:
         call = self.call
-        for obj in call.store.list(call.resource.storage, self.namespace or None):
-            shown = call.present(obj)
-            if self.matches is None or self.matches(shown):
-                self.frames.append(self._frame("ADDED", shown, None))
+        self.queue.extend(map(_Listed, call.store.list(call.resource.storage, self.namespace or None)))
 
     def _replay(self, since: int) -> None:
         self.started_at = since
         try:
             events = self.call.store.since(self.call.resource.storage, since)
         except Expired as error:
-            status = gone(f"too old resource version: {since} ({error.oldest})").status()
-            self.frames.append(orjson.dumps({"type": "ERROR", "object": status}) + b"\n")
-            self.overrun = True
+            self._fail(gone(f"too old resource version: {since} ({error.oldest})"))
             return
         for event in events:
             self.tell(event)
@@ -105,39 +127,104 @@ class Watch:
     # ---- events
 
     def tell(self, event: Event) -> None:
-        """Queue a change of the store, as what it means to this watch."""
-        if self.namespace and not event.key.startswith(self.namespace + "/"):
+        """Queue a change of the store."""
+        if self.ending or (self.namespace and not event.key.startswith(self.namespace + "/")):
             return
         if event.version <= self.started_at:
             return
         self.seen = event.version
-        kind = event.type
-        if self.matches is not None:
-            now = event.type != "DELETED" and self.matches(self.call.present(event.obj))
-            before = event.old is not None and self.matches(self.call.present(event.old))
-            if not now and not before:
-                return
-            kind = "MODIFIED" if now and before else "ADDED" if now else "DELETED"
-        obj = event.obj
-        if kind == "DELETED" and event.type == "MODIFIED" and event.old is not None:
-            # It left the selection: the watcher gets what it knew, at the version of the change.
-            meta = {**event.old["metadata"], "resourceVersion": str(event.version)}
-            obj = {**event.old, "metadata": meta}
-            frame = self._frame(kind, self.call.present(obj), None)
-        else:
-            frame = self._frame(kind, obj, event)
-        self.frames.append(frame)
-        if len(self.frames) > MAX_QUEUED_EVENTS:
-            self.overrun = True
-            self.unsubscribe()
+        event.waiting += 1
+        self.queue.append(event)
+        self.queued_bytes += event.size
+        if len(self.queue) > MAX_QUEUED_EVENTS or self.queued_bytes > MAX_QUEUED_BYTES:
+            self.end()
         self.wake.set()
 
-    def _frame(self, kind: str, obj: JSON, event: Event | None) -> bytes:
-        cacheable = event is not None and self.form.transform != "Table"
-        key = (*self._shared, kind)
-        if cacheable and event is not None and key in event.frames:
-            return event.frames[key]
-        shown = self.call.present(obj)
+    def _definition_changed(self, event: Event) -> None:
+        """A watch does not outlive the definition by which it was opened."""
+        resource = self.call.resource
+        if event.key != f"/{resource.plural}.{resource.group}":
+            return
+        if event.type == "DELETED" or event.old is None or event.old["spec"] != event.obj["spec"]:
+            self.end()
+
+    def end(self) -> None:
+        """Take no more events, and end the stream when what is queued is sent."""
+        self.ending = True
+        self.unsubscribe()
+        self.wake.set()
+
+    def unsubscribe(self) -> None:
+        for unsubscribe in self._subscriptions:
+            unsubscribe()
+        self._subscriptions.clear()
+
+    def _fail(self, error: APIError) -> None:
+        self.queue.append(orjson.dumps({"type": "ERROR", "object": error.status()}) + b"\n")
+        self.end()
+
+    # ---- frames
+
+    def _batch(self) -> bytes:
+        """What to send next of what is queued; empty if nothing of it concerns this watch."""
+        frames: list[bytes] = []
+        size = 0
+        while self.queue and size < BATCH_BYTES:
+            item = self.queue.popleft()
+            try:
+                frame = self._frame_of(item)
+            except Exception:
+                log.exception("encoding an event of a watch on %s", self.call.resource.storage)
+                self._drop_queue()
+                self._fail(internal("an event could not be encoded"))
+                continue
+            finally:
+                if isinstance(item, Event):
+                    self._sent(item)
+            if frame:
+                frames.append(frame)
+                size += len(frame)
+        return b"".join(frames)
+
+    def _sent(self, event: Event) -> None:
+        self.queued_bytes -= event.size
+        event.waiting -= 1
+        if not event.waiting:
+            event.frames.clear()
+
+    def _drop_queue(self) -> None:
+        for item in self.queue:
+            if isinstance(item, Event):
+                self._sent(item)
+        self.queue.clear()
+
+    def _frame_of(self, item: Event | _Listed | bytes) -> bytes:
+        """The frame of something queued; empty where it is nothing to this watch."""
+        if isinstance(item, bytes):
+            return item
+        if isinstance(item, _Listed):
+            shown = self.call.present(item.obj)
+            return b"" if self.matches is not None and not self.matches(shown) else self._encoded("ADDED", shown)
+        kind = item.type
+        if self.matches is not None:
+            now = item.type != "DELETED" and self.matches(self.call.present(item.obj))
+            before = item.old is not None and self.matches(self.call.present(item.old))
+            if not now and not before:
+                return b""
+            kind = "MODIFIED" if now and before else "ADDED" if now else "DELETED"
+        if kind == "DELETED" and item.type == "MODIFIED" and item.old is not None:
+            # It left the selection: the watcher gets what it knew, at the version of the change.
+            meta = {**item.old["metadata"], "resourceVersion": str(item.version)}
+            return self._encoded(kind, self.call.present({**item.old, "metadata": meta}))
+        if self.form.transform == "Table":
+            return self._encoded(kind, self.call.present(item.obj))
+        key = (self.call.resource.api_version, self.form, kind)
+        frame = item.frames.get(key)
+        if frame is None:
+            frame = item.frames[key] = self._encoded(kind, self.call.present(item.obj))
+        return frame
+
+    def _encoded(self, kind: str, shown: JSON) -> bytes:
         if self.form.transform == "Table":
             version = {"resourceVersion": shown["metadata"].get("resourceVersion", "")}
             body = table(self.call, [shown], version, self.first_table)
@@ -146,10 +233,7 @@ class Watch:
             body = metadata_only(shown)
         else:
             body = shown
-        frame = self.form.write({"type": kind, "object": body})
-        if cacheable and event is not None:
-            event.frames[key] = frame
-        return frame
+        return self.form.write({"type": kind, "object": body})
 
     def _bookmark(self, annotations: dict[str, str] | None = None) -> None:
         resource = self.call.resource
@@ -162,7 +246,7 @@ class Watch:
             body["columnDefinitions"] = None
         elif self.form.transform.startswith("PartialObjectMetadata"):
             body = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta}
-        self.frames.append(self.form.write({"type": "BOOKMARK", "object": body}))
+        self.queue.append(self.form.write({"type": "BOOKMARK", "object": body}))
 
     # ---- the stream
 
@@ -178,13 +262,15 @@ class Watch:
         next_bookmark = min(time.monotonic() + BOOKMARK_SECONDS, before_end)
         try:
             while True:
-                if self.frames:
-                    data = b"".join(self.frames)
-                    self.frames.clear()
-                    await response.write(data)
+                if self.queue:
+                    data = self._batch()
+                    if data:
+                        await response.write(data)
+                    if self.queue:
+                        await asyncio.sleep(0)
                     continue
                 now = time.monotonic()
-                if self.overrun or now >= end or stopping.is_set():
+                if self.ending or now >= end or stopping.is_set():
                     return
                 if now >= next_bookmark:
                     next_bookmark = min(now + BOOKMARK_SECONDS, before_end) if now < before_end else end
@@ -201,7 +287,12 @@ class Watch:
                 except TimeoutError:
                     pass
         finally:
-            self.unsubscribe()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the store and of what is queued."""
+        self.unsubscribe()
+        self._drop_queue()
 
 
 def _check_options(call: Call) -> None:
@@ -236,8 +327,10 @@ async def serve(call: Call, request: web.Request, stopping: asyncio.Event) -> we
         finally:
             waker.cancel()
         await response.write_eof()
-    except (ConnectionError, asyncio.CancelledError):
-        watch.unsubscribe()
+    except ConnectionError:
+        pass
+    finally:
+        watch.close()
     return response
 
 

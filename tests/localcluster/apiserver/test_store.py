@@ -5,11 +5,21 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from localcluster.apiserver.store import HISTORY_EVENTS, Event, Exists, Expired, Stale, Store
+from localcluster.apiserver.store import (
+    HISTORY_BYTES,
+    HISTORY_EVENTS,
+    HISTORY_SECONDS,
+    Event,
+    Exists,
+    Expired,
+    Stale,
+    Store,
+)
 
 
 def config_map(name: str, namespace: str = "n", **data: str) -> dict:
@@ -110,7 +120,17 @@ def test_a_reopened_store_goes_on_where_it_was(tmp_path):
 
 WRITER = """
 import sys
-from localcluster.apiserver.store import Store
+import time
+from localcluster.apiserver.store import (
+    HISTORY_BYTES,
+    HISTORY_EVENTS,
+    HISTORY_SECONDS,
+    Event,
+    Exists,
+    Expired,
+    Stale,
+    Store,
+)
 store = Store(sys.argv[1])
 for number in range(100_000):
     obj = store.create("/configmaps", {"metadata": {"name": f"c{number}", "namespace": "n"}})
@@ -130,3 +150,42 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
     for number, version in acknowledged:
         assert store.get("/configmaps", "n", f"c{number}")["metadata"]["resourceVersion"] == version
     assert store.version >= int(acknowledged[-1][1])
+
+
+def test_a_subscriber_that_fails_harms_neither_the_writer_nor_the_others(store, caplog):
+    def fail(event: Event) -> None:
+        raise ValueError("of this subscriber")
+
+    seen: list[Event] = []
+    store.subscribe("/configmaps", fail)
+    store.subscribe("/configmaps", seen.append)
+    stored = store.create("/configmaps", config_map("a"))
+    assert store.get("/configmaps", "n", "a") is stored
+    assert [e.obj for e in seen] == [stored]
+    assert "of this subscriber" in caplog.text
+
+
+def test_history_is_bounded_in_bytes_by_what_is_largest(store):
+    small = store.create("/secrets", config_map("a"))
+    start = store.version
+    obj = store.create("/configmaps", config_map("a"))
+    for number in range(40):
+        obj = store.update("/configmaps", config_map("a", k=str(number) * (HISTORY_BYTES // 40)), obj)
+    with pytest.raises(Expired):
+        store.since("/configmaps", start)
+    kept = store.since("/configmaps", store.version - 5)
+    assert [e.obj["data"]["k"][:2] for e in kept] == ["35", "36", "37", "38", "39"]
+    assert kept[-1].old == kept[-2].obj
+    store.delete("/secrets", small)
+    assert [e.type for e in store.since("/secrets", start)] == ["DELETED"]
+
+
+def test_old_history_is_forgotten(store, monkeypatch):
+    start = store.version
+    store.delete("/configmaps", store.create("/configmaps", config_map("a")))
+    later = time.monotonic() + HISTORY_SECONDS + 1
+    monkeypatch.setattr("time.monotonic", lambda: later)
+    store.compact()
+    with pytest.raises(Expired):
+        store.since("/configmaps", start)
+    assert store.since("/configmaps", store.version) == []

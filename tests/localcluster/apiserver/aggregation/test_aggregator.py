@@ -5,33 +5,13 @@ import base64
 import json
 import ssl
 
-import aiohttp
 import pytest
 from aiohttp import web
 
 from localcluster.apiserver.aggregation.remote_discovery import discovered_resources
-from localcluster.apiserver.server import Server, Settings
 from localcluster.certs import Pki
 
 ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-
-
-@pytest.fixture
-async def server(tmp_path):
-    server = Server(Settings(tmp_path, port=0), Pki.open(tmp_path))
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def client(server):
-    admin = server.pki.client("admin", "admin", ["system:masters"])
-    tls = ssl.create_default_context(cafile=str(server.pki.ca.certificate_file))
-    tls.load_cert_chain(admin.certificate_file, admin.key_file)
-    base = f"https://127.0.0.1:{server.port}"
-    async with aiohttp.ClientSession(base, connector=aiohttp.TCPConnector(ssl=tls)) as session:
-        yield session
 
 
 @pytest.fixture
