@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,13 +25,16 @@ from kubeless.api.function import Function
 from kubeless.api.metadata import Metadata
 from kubeless.cluster import AlreadyExists, ApiError, Cluster, NotFound, Resource, is_up_to_date, resource_of
 from kubeless.cluster.events import create_event
-from kubeless.cluster.resources import CONFIG_MAPS, FUNCTIONS, HORIZONTAL_POD_AUTOSCALERS
+from kubeless.cluster.resources import CONFIG_MAPS, EVENTS, FUNCTIONS, HORIZONTAL_POD_AUTOSCALERS
 
 JSON = dict[str, Any]
 
 FIELD_MANAGER = "kubeless-controller"
 HANDED_OVER = "kubeless-controller-handover"
 """Field manager of replicas that the controller has let go: a field that nobody has falls back to its default."""
+LONG_WAIT_SECONDS = 8.0
+"""How long a pod may take to start its first container before it is asked what it waits for."""
+LOOK_AGAIN_SECONDS = 15.0
 
 _log = logging.getLogger(__name__)
 
@@ -52,12 +56,20 @@ class Stopped(Exception):
 class Reconciler:
     """Brings about what Functions want. One Function must not be reconciled twice at the same time."""
 
-    def __init__(self, cluster: Cluster, known: LiveObjects, children: Children, configuration: Configuration) -> None:
-        """`known` are the Functions."""
+    def __init__(
+        self,
+        cluster: Cluster,
+        known: LiveObjects,
+        children: Children,
+        configuration: Configuration,
+        look_again: Callable[[Key, float], None],
+    ) -> None:
+        """`known` are the Functions; `look_again` has one reconciled after so many seconds."""
         self._cluster = cluster
         self._functions = known
         self._children = children
         self._configuration = configuration
+        self._look_again = look_again
 
     async def reconcile(self, key: Key) -> bool:
         """Whether it is done; False to try again later. Raises ClusterError where only that is left to do."""
@@ -88,7 +100,8 @@ class Reconciler:
             return not stopped.later
         pods = self._children.pods.of_function(key)
         notice = wanted.runtime.notice if wanted.runtime else ""
-        verdicts = status.deployed(function, deployment, service, pods, notice)
+        hindrance = await self._hindrance(key, deployment, pods)
+        verdicts = status.deployed(function, deployment, service, pods, notice=notice, hindrance=hindrance)
         served_by = wanted.runtime.runtime.name if wanted.runtime else ""
         await self._report(obj, verdicts, deployment, served_by)
         if status.is_rolled_out(deployment):
@@ -214,6 +227,20 @@ class Reconciler:
 
     # ---- reporting
 
+    async def _hindrance(self, key: Key, deployment: JSON, pods: list[JSON]) -> str:
+        """What Events say of a pod that has been waiting for long; looked for again until it waits no more."""
+        if (pod := status.waiting_pod(deployment, pods)) is None:
+            return ""
+        waited = (datetime.now(UTC) - datetime.fromisoformat(pod["metadata"]["creationTimestamp"])).total_seconds()
+        if waited < LONG_WAIT_SECONDS:
+            self._look_again(key, LONG_WAIT_SECONDS - waited + 1)
+            return ""
+        self._look_again(key, LOOK_AGAIN_SECONDS)
+        of_pod = f"involvedObject.uid={pod['metadata']['uid']},type=Warning"
+        events = await self._cluster.list(EVENTS, key[0], field_selector=of_pod)
+        newest = max(events, key=lambda event: str(event.get("lastTimestamp") or ""), default={})
+        return str(newest.get("message") or "")
+
     async def _report(self, obj: JSON, verdicts: list[Verdict], deployment: JSON | None, served_by: str | None) -> None:
         made = status.make_status(obj, verdicts, deployment, served_by, datetime.now(UTC))
         before = obj.get("status") or {}
@@ -225,7 +252,9 @@ class Reconciler:
             answer = await self._cluster.patch_status(FUNCTIONS, name, namespace, {**gone, **made})
         except NotFound:
             return
-        self._functions.observe(without_managed_fields(answer))
+        if _wants(answer) == _wants(obj):
+            # Otherwise it changed meanwhile, and the watch brings it: what is known already is not looked at again.
+            self._functions.observe(without_managed_fields(answer))
         about = Metadata.parse(functions.KIND, obj).object_reference()
         for kind, reason, message in status.news(obj, made):
             _log.info("%s/%s: %s: %s", namespace, name, reason, message.splitlines()[0])
@@ -249,6 +278,11 @@ def without_managed_fields(obj: JSON) -> JSON:
     """A Function without the part that the controller does not read."""
     metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
     return {**obj, "metadata": metadata}
+
+
+def _wants(function: JSON) -> tuple[Any, ...]:
+    metadata = function["metadata"]
+    return function.get("spec"), metadata.get("labels"), metadata["uid"], metadata.get("deletionTimestamp")
 
 
 def _id(obj: JSON) -> tuple[str, str]:

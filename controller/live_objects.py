@@ -54,16 +54,17 @@ class LiveObjects:
     def keys_of_function(self, function: Key) -> list[Key]:
         return sorted(self._by_function.get(function, ()))
 
-    def observe(self, obj: JSON) -> None:
-        """Take in a version, unless it or a newer one is known: a watch comes after the answers to writes."""
+    def observe(self, obj: JSON) -> bool:
+        """Take in a version; False if it or a newer one is known: a watch comes after the answers to writes."""
         key = key_of(obj)
         known = self._objects.get(key)
         if known is not None and known[0] >= _version(obj) and known[1] == obj["metadata"].get("uid"):
-            return
+            return False
         packed = zlib.compress(json.dumps(self._trim(obj), separators=(",", ":")).encode(), _COMPRESSION)
         self._objects[key] = (_version(obj), obj["metadata"].get("uid", ""), packed)
         if function := (obj["metadata"].get("labels") or {}).get(labels.FUNCTION):
             self._by_function.setdefault((key[0], function), set()).add(key)
+        return True
 
     def forget(self, obj: JSON) -> None:
         """It was deleted; a newer object of the same name stays."""
@@ -124,8 +125,8 @@ class Children:
         async for event in events:
             if event.type == "DELETED":
                 objects.forget(event.object)
-            else:
-                objects.observe(event.object)
+            elif not objects.observe(event.object):
+                continue  # our own write
             function = event.object["metadata"].get("labels", {}).get(labels.FUNCTION)
             if function:
                 self._on_change((event.object["metadata"].get("namespace", ""), function))

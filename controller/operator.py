@@ -21,6 +21,8 @@ from kubeless.cluster import Cluster, ClusterError
 from kubeless.cluster.access import load_access
 from kubeless.cluster.resources import FUNCTIONS
 
+LIST_PAGE = 100
+"""Functions read at a time: their sources may be a MiB each."""
 WORKERS = 16
 """Reconciles at a time; each waits for the API server most of the time."""
 DEFINITION_SECONDS = 2.0
@@ -43,7 +45,9 @@ class Operator:
         self._functions = LiveObjects()
         self._children = Children(cluster, self._child_changed)
         self._configuration = Configuration(cluster, config_namespace, config_name, self._everything_changed)
-        self._reconciler = Reconciler(cluster, self._functions, self._children, self._configuration)
+        self._reconciler = Reconciler(
+            cluster, self._functions, self._children, self._configuration, self._queue.add_later
+        )
         self._stopping = False
         self.started = asyncio.Event()
         """Set when all that there is has been read, and Functions are reconciled."""
@@ -105,8 +109,8 @@ class Operator:
         obj = dict(event["object"])
         if event["type"] == "DELETED":
             self._functions.forget(obj)
-        else:
-            self._functions.observe(without_managed_fields(obj))
+        elif not self._functions.observe(without_managed_fields(obj)):
+            return  # our own report, or a list after a watch that ended
         self._queue.add(key_of(obj))
 
     # ---- doing it
@@ -169,6 +173,7 @@ class Operator:
         settings.peering.standalone = True
         # The queue of this controller has the order of work; kopf only hands the events over.
         settings.queueing.idle_timeout = 0.1
+        settings.watching.chunk_size = LIST_PAGE
 
         @kopf.on.login(registry=registry)
         async def login(**_: Any) -> kopf.ConnectionInfo:

@@ -18,6 +18,7 @@ JSON = dict[str, Any]
 
 _HASH_LABEL = "pod-template-hash"
 _SLOW_STEPS = ("install", "compile")
+_STARTING = ("ContainerCreating", "PodInitializing")
 _GOES_ON = "the version before goes on serving"
 
 
@@ -45,9 +46,14 @@ def refused(step: Condition, reason: str, message: str, deployment: JSON | None)
     return verdicts
 
 
-def deployed(function: Function, deployment: JSON, service: JSON, pods: Sequence[JSON], notice: str) -> list[Verdict]:
-    """Of a Function whose objects are all written; `notice` says that another runtime serves it, if so."""
-    ready, provisioned = _rollout(function, deployment, service, pods)
+def deployed(
+    function: Function, deployment: JSON, service: JSON, pods: Sequence[JSON], *, notice: str = "", hindrance: str = ""
+) -> list[Verdict]:
+    """Of a Function whose objects are all written.
+
+    `notice` says that another runtime serves it, if so; `hindrance` what keeps the pod of `waiting_pod` from starting.
+    """
+    ready, provisioned = _rollout(function, deployment, service, pods, hindrance)
     verdicts = [ready, _accepted(), Verdict(Condition.DEPLOYED, "True", Reason.APPLIED, "")]
     if provisioned is not None:
         verdicts.append(provisioned)
@@ -131,8 +137,21 @@ def current_pods(deployment: JSON, pods: Iterable[JSON]) -> list[JSON]:
     return [pod for pod in same if newest is not None and _hash(pod) == _hash(newest)]
 
 
+def waiting_pod(deployment: JSON, pods: Iterable[JSON]) -> JSON | None:
+    """A pod of the newest version that has a node, and of which no container has been started yet.
+
+    Why not, as of a Secret that does not exist, is only in Events.
+    """
+    for pod in current_pods(deployment, pods):
+        told = pod.get("status") or {}
+        states = [*(told.get("initContainerStatuses") or []), *(told.get("containerStatuses") or [])]
+        if states and all((state.get("state") or {}).get("waiting", {}).get("reason") in _STARTING for state in states):
+            return pod
+    return None
+
+
 def _rollout(
-    function: Function, deployment: JSON, service: JSON, pods: Sequence[JSON]
+    function: Function, deployment: JSON, service: JSON, pods: Sequence[JSON], hindrance: str
 ) -> tuple[Verdict, Verdict | None]:
     """Ready and, where there are pods to tell it by, Provisioned."""
     if wanted_replicas(deployment) == 0:
@@ -142,7 +161,7 @@ def _rollout(
     if is_rolled_out(deployment):
         return _ready(function, service), _provisioned()
     goes_on = bool((deployment.get("status") or {}).get("availableReplicas"))
-    if _is_observed(deployment) and (failure := _failure(function, deployment, current)):
+    if _is_observed(deployment) and (failure := _failure(function, deployment, current, hindrance)):
         message = _going_on(failure.message) if goes_on else failure.message
         failed = Verdict(Condition.READY, "False", failure.reason, message)
         if failure.step is Condition.PROVISIONED:
@@ -156,9 +175,11 @@ def _rollout(
     return Verdict(Condition.READY, "Unknown", Reason.DEPLOYING, "the first pod is being started"), None
 
 
-def _failure(function: Function, deployment: JSON, pods: Sequence[JSON]) -> Failure | None:
+def _failure(function: Function, deployment: JSON, pods: Sequence[JSON], hindrance: str) -> Failure | None:
     if failure := find_failure(pods, function.name):
         return failure
+    if hindrance:
+        return Failure(Condition.READY, Reason.CONTAINER_NOT_CREATED, f"the pod cannot be started: {hindrance}")
     if not_made := find(deployment, "ReplicaFailure"):
         words = not_made.get("message", "")
         reason = Reason.QUOTA_EXCEEDED if "exceeded quota" in words else Reason.POD_NOT_CREATED
