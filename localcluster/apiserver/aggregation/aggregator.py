@@ -353,6 +353,8 @@ class Aggregator:
         if peer:
             headers["X-Forwarded-For"] = peer
         body = request.content if request.body_exists else None
+        if body is not None and request.content_length is not None:
+            headers["Content-Length"] = str(request.content_length)
         response: web.StreamResponse | None = None
         try:
             async with self._request(request.method, url, obj, headers, body) as answer:

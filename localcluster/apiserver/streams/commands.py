@@ -80,9 +80,14 @@ async def pass_through(request: web.BaseRequest, upstream: aiohttp.ClientWebSock
     finally:
         for task in directions:
             task.cancel()
-        await upstream.close(code=client.close_code or 1000)
-        await client.close(code=upstream.close_code or 1000)
+        await upstream.close(code=_sendable(client.close_code))
+        await client.close(code=_sendable(upstream.close_code))
     return client
+
+
+def _sendable(code: int | None) -> int:
+    """1005, 1006 and 1015 only say how a connection was found to have ended; no frame may hold them (RFC 6455, 7.4)."""
+    return code if code is not None and code not in (1005, 1006, 1015) else 1000
 
 
 async def _copy(
