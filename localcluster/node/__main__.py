@@ -12,10 +12,11 @@ from pathlib import Path
 from localcluster.node.images import InvalidCatalogue
 
 EXAMPLES = """examples:
-  python -m localcluster.node --kubeconfig ~/.kube/config
-      join a cluster; pods that tolerate the taint localcluster/process-node run here as processes
-  python -m localcluster.node --kubeconfig F --pod-cidr 10.77.0.0/24 --node-ip 192.168.1.5 --add-addresses
-      with addresses that other machines can be routed to (needs CAP_NET_ADMIN)
+  python -m localcluster.node --kubeconfig .localcluster/run/node.kubeconfig --node-name second
+      another node of a local cluster on this machine
+  python -m localcluster.node --kubeconfig ~/.kube/config --pod-cidr 10.77.0.0/24 --node-ip 192.168.1.5 --add-addresses
+      join any cluster, with addresses that it routes here (adding them needs CAP_NET_ADMIN); pods that tolerate the
+      taint localcluster/process-node run here as processes
 """
 
 
@@ -30,23 +31,38 @@ def _parser() -> argparse.ArgumentParser:
     add("--kubeconfig", type=Path, required=True, metavar="F", help="which cluster to join, and as whom")
     add("--node-name", default=socket.gethostname().lower(), metavar="N", help="default: %(default)s")
     add("--data-dir", type=Path, default=Path(".localcluster-node"), metavar="D", help="default: %(default)s")
-    add("--pod-cidr", default="127.64.0.0/16", metavar="C", help="where pod addresses come from; default: %(default)s")
+    add(
+        "--pod-cidr",
+        default="127.64.0.0/16",
+        metavar="C",
+        help="where pod addresses come from; no loopback range unless the cluster is a local one; default: %(default)s",
+    )
     add(
         "--node-ip",
         metavar="IP",
-        help="of the kubelet API and NodePorts; default: the first of --pod-cidr or 127.0.0.1",
+        help="of the kubelet API and NodePorts; needed unless the cluster is a local one; default there: the first of"
+        " --pod-cidr or 127.0.0.1",
     )
     add("--port", type=int, default=0, metavar="P", help="of the kubelet API; default: a free one")
     add("--add-addresses", action="store_true", help="add pod addresses to the loopback device with `ip addr`")
     add("--images", type=Path, action="append", default=[], metavar="F", help="how further images start (YAML)")
     add("--label", action="append", default=[], metavar="K=V", help="a label of the Node; may be repeated")
+    add(
+        "--host-images",
+        action=argparse.BooleanOptionalAction,
+        help="let images like busybox, debian and python run this machine's programs; default: in a local cluster only",
+    )
     taint = parser.add_mutually_exclusive_group()
     taint.add_argument("--taint", dest="taint", action="store_true", default=None, help="keep out ordinary pods")
     taint.add_argument(
         "--no-taint", dest="taint", action="store_false", help="default: a taint, unless the cluster is a local one"
     )
     add("--no-service-proxy", action="store_true", help="serve no ClusterIPs and NodePorts")
-    add("--no-metrics-api", action="store_true", help="do not register metrics.k8s.io")
+    add(
+        "--metrics-api",
+        action=argparse.BooleanOptionalAction,
+        help="register metrics.k8s.io, unless somebody else has; default: in a local cluster only",
+    )
     add("--keep-pods", action="store_true", help="on SIGTERM leave the pods running for the next start")
     add("--allow-host-path", type=Path, action="append", default=[], metavar="FOLDER", help="may be repeated")
     add("--max-pods", type=int, default=500, metavar="N", help="default: %(default)s")
@@ -80,7 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
         taint=options.taint,
         labels=dict(label.split("=", 1) if "=" in label else (label, "") for label in options.label),
         service_proxy=not options.no_service_proxy,
-        metrics_api=not options.no_metrics_api,
+        metrics_api=options.metrics_api,
+        host_images=options.host_images,
         keep_pods=options.keep_pods,
     )
     try:

@@ -43,15 +43,17 @@ class Image:
         return Image(self.match, command, args, env, self.workdir)
 
 
-_HOST_PROGRAMS = ("alpine", "bash", "busybox", "debian", "ubuntu")
-BUILT_IN = (
+OWN_IMAGES = (
     Image("localcluster/pause", ("sleep",), ("infinity",)),
-    Image("pause", ("sleep",), ("infinity",)),
     Image("localcluster/echo", (_PYTHON, "-m", "localcluster.node.echo")),
     Image("localcluster/python", (_PYTHON,)),
-    Image("python", (), (_PYTHON,)),
-    *(Image(name, (), ("sh",)) for name in _HOST_PROGRAMS),
 )
+HOST_IMAGES = (
+    Image("pause", ("sleep",), ("infinity",)),
+    Image("python", (), (_PYTHON,)),
+    *(Image(name, (), ("sh",)) for name in ("alpine", "bash", "busybox", "debian", "ubuntu")),
+)
+"""Names of well-known images, which run what this machine has instead."""
 
 
 def short_name(image: str) -> str:
@@ -66,15 +68,15 @@ def short_name(image: str) -> str:
 
 
 class Catalogue:
-    """Images by pattern; earlier entries win, those from files come before the built-in ones."""
+    """Images by pattern; earlier entries win, those from files come before the built-in ones.
 
-    def __init__(self, images: Iterable[Image] = ()) -> None:
-        self._images = (*images, *BUILT_IN)
+    Args:
+        host_images: whether well-known names (`HOST_IMAGES`) run programs of this machine.
+    """
 
-    @classmethod
-    def load(cls, files: Sequence[Path]) -> Catalogue:
-        """Raises `InvalidCatalogue`."""
-        return cls(image for path in files for image in read_catalogue(path))
+    def __init__(self, images: Iterable[Image] = (), *, host_images: bool = True) -> None:
+        self._images = (*images, *OWN_IMAGES, *(HOST_IMAGES if host_images else ()))
+        self._advice = "" if host_images else ", --host-images well-known names that run programs of this machine"
 
     def find(self, image: str) -> Image:
         """Raises `UnknownImage`."""
@@ -85,8 +87,13 @@ class Catalogue:
         known = ", ".join(dict.fromkeys(entry.match for entry in self._images))
         raise UnknownImage(
             f'image "{image}" is not known to this node, which runs images as processes; it knows {known}'
-            " (--images FILE adds more)"
+            f" (--images FILE adds more{self._advice})"
         )
+
+
+def read_catalogues(files: Iterable[Path]) -> list[Image]:
+    """Raises `InvalidCatalogue`."""
+    return [image for path in files for image in read_catalogue(path)]
 
 
 def read_catalogue(path: Path) -> list[Image]:

@@ -1,10 +1,13 @@
-"""Who may use the kubelet API: client certificates and tokens of the cluster, with the rights that RBAC gives them.
+"""Who may use the kubelet API: client certificates and tokens of the cluster, with the rights that it gives them.
 
 As a kubelet with webhook authorization: https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
+import logging
 import ssl
 import time
 from dataclasses import dataclass
@@ -12,8 +15,10 @@ from typing import Any
 
 from aiohttp import web
 
-from localcluster.client import Client, ClientError
+from localcluster.client import ApiStatusError, Client, Unreachable
 from localcluster.resource_types import CONFIG_MAPS, ResourceType
+
+log = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
 
@@ -22,6 +27,7 @@ ACCESS_REVIEWS = ResourceType(
     "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
 )
 CACHE_SECONDS = 30.0
+READ_RETRY_SECONDS = 0.5
 MAX_CACHED = 1000
 MASTERS = "system:masters"
 
@@ -36,40 +42,54 @@ class Caller:
 
 
 class Access:
-    """Authentication and authorization of requests to one node."""
+    """Authentication and authorization of requests to one node.
 
-    def __init__(self, client: Client, node_name: str) -> None:
+    Args:
+        trust_masters: whether the group system:masters of a client certificate needs no further look, as in a local
+            cluster, whose API server comes so. Elsewhere its rights are asked for like anybody's.
+    """
+
+    def __init__(self, client: Client, node_name: str, *, trust_masters: bool) -> None:
         self._client = client
         self._node_name = node_name
+        self._trust_masters = trust_masters
         self._decisions: dict[tuple[Caller, str, str], tuple[bool, float]] = {}
         self._callers: dict[str, tuple[Caller | None, float]] = {}
         self._proxy_names: tuple[str, ...] = ()
-        self._proxy_issuer: tuple[Any, ...] = ()
+        self._proxy_issuers: set[tuple[Any, ...]] = set()
 
     async def tls(self, certificate: str, key: str) -> ssl.SSLContext:
-        """The server's context: client certificates are optional, by the cluster's CA or its front proxy CA."""
+        """The server's context. Client certificates are optional; those of the cluster's client CA and of its front
+        proxy CA are taken. The CA in the kubeconfig is not: it vouches for servers."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(certificate, key)
-        context.verify_mode = ssl.CERT_OPTIONAL
-        if self._client.certificate_authority:
-            context.load_verify_locations(cadata=self._client.certificate_authority.decode())
-        try:
-            config = await self._client.get(CONFIG_MAPS, "extension-apiserver-authentication", "kube-system")
-        except ClientError:
-            return context
-        data = config.get("data") or {}
+        data = await self._published()
         if authority := data.get("client-ca-file"):
             context.load_verify_locations(cadata=authority)
         if authority := data.get("requestheader-client-ca-file"):
-            known = {_name(c["subject"]) for c in context.get_ca_certs() if isinstance(c, dict)}
+            known = _subjects(context)
             context.load_verify_locations(cadata=authority)
-            added = {_name(c["subject"]) for c in context.get_ca_certs() if isinstance(c, dict)} - known
-            self._proxy_issuer = next(iter(added), ())
-            import json
-
+            self._proxy_issuers = _subjects(context) - known
             self._proxy_names = tuple(json.loads(data.get("requestheader-allowed-names") or "[]"))
+        if context.get_ca_certs():
+            context.verify_mode = ssl.CERT_OPTIONAL
         return context
+
+    async def _published(self) -> JSON:
+        """What the cluster says about its clients; nothing where this node may not read it."""
+        while True:
+            try:
+                config = await self._client.get(CONFIG_MAPS, "extension-apiserver-authentication", "kube-system")
+            except Unreachable as error:
+                log.debug("waiting for the server: %s", error)
+                await asyncio.sleep(READ_RETRY_SECONDS)
+            except ApiStatusError as error:
+                log.warning("only tokens, no client certificates, can be used at the kubelet API: %s", error)
+                return {}
+            else:
+                data: JSON = config.get("data") or {}
+                return data
 
     async def caller(self, request: web.BaseRequest) -> Caller | None:
         """Who asks; None for somebody unknown."""
@@ -79,7 +99,7 @@ class Access:
             subject = [pair for part in certificate.get("subject", ()) for pair in part]
             user = next((value for name, value in subject if name == "commonName"), "")
             groups = tuple(value for name, value in subject if name == "organizationName")
-            if self._proxy_issuer and _name(certificate.get("issuer", ())) == self._proxy_issuer:
+            if _name(certificate.get("issuer", ())) in self._proxy_issuers:
                 return Caller(user, proxied=True) if user in self._proxy_names or not self._proxy_names else None
             return Caller(user, (*groups, "system:authenticated"))
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -102,7 +122,7 @@ class Access:
 
     async def allowed(self, caller: Caller, method: str, path: str) -> bool:
         """Whether the caller may do this, by a SubjectAccessReview about the Node's subresource."""
-        if MASTERS in caller.groups:
+        if self._trust_masters and MASTERS in caller.groups and not caller.proxied:
             return True
         if caller.proxied:
             return path.startswith("/apis")
@@ -124,6 +144,10 @@ class Access:
             self._decisions.clear()
         self._decisions[key] = (allowed, time.monotonic())
         return allowed
+
+
+def _subjects(context: ssl.SSLContext) -> set[tuple[Any, ...]]:
+    return {_name(c["subject"]) for c in context.get_ca_certs() if isinstance(c, dict)}
 
 
 def _name(subject: Any) -> tuple[Any, ...]:

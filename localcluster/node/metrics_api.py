@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from localcluster.client import Client, ClientError
+from localcluster.client import Client, ClientError, NotFound
 from localcluster.node.certificate import METRICS_NAMESPACE, METRICS_SERVICE
 from localcluster.node.summary import Summary
 from localcluster.resource_types import ENDPOINT_SLICES, SERVICES, ResourceType
@@ -30,6 +30,8 @@ API_SERVICES = ResourceType("apiregistration.k8s.io", "v1", "apiservices", "APIS
 SERVICE_PORT = 4443
 """Not 443: the service proxy may not be allowed to bind that."""
 FIELD_MANAGER = "localcluster-node"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+NODE_LABEL = "localcluster/node"
 
 
 class MetricsAPI:
@@ -161,49 +163,84 @@ def selects(selector: str, labels: Mapping[str, str]) -> bool:
     return True
 
 
-async def register(client: Client, host_ip: str, port: int, authority_file: Path) -> None:
-    """Make the API known to the aggregation layer. Raises `ClientError`."""
-    labels = {"app.kubernetes.io/managed-by": "localcluster-node"}
-    meta = {"name": METRICS_SERVICE, "namespace": METRICS_NAMESPACE, "labels": labels}
-    service = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": meta,
-        "spec": {"ports": [{"name": "https", "port": SERVICE_PORT, "targetPort": port, "protocol": "TCP"}]},
-    }
-    piece = {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {**meta, "labels": {**labels, "kubernetes.io/service-name": METRICS_SERVICE}},
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": [host_ip], "conditions": {"ready": True}}],
-        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
-    }
-    api_service = {
-        "apiVersion": "apiregistration.k8s.io/v1",
-        "kind": "APIService",
-        "metadata": {"name": "v1beta1.metrics.k8s.io", "labels": labels},
-        "spec": {
-            "group": "metrics.k8s.io",
-            "version": "v1beta1",
-            "groupPriorityMinimum": 100,
-            "versionPriority": 100,
-            "caBundle": base64.b64encode(authority_file.read_bytes()).decode(),
-            "service": {"name": METRICS_SERVICE, "namespace": METRICS_NAMESPACE, "port": SERVICE_PORT},
-        },
-    }
-    for of, obj in ((SERVICES, service), (ENDPOINT_SLICES, piece), (API_SERVICES, api_service)):
-        await client.apply(of, obj, field_manager=FIELD_MANAGER, force=True)
+class Taken(Exception):
+    """Somebody else, a metrics-server for example, has registered the API; the message says by which object."""
 
 
-async def unregister(client: Client) -> None:
-    """The node stops: nobody measures any more."""
-    for of, name, namespace in (
-        (API_SERVICES, "v1beta1.metrics.k8s.io", None),
-        (SERVICES, METRICS_SERVICE, METRICS_NAMESPACE),
-        (ENDPOINT_SLICES, METRICS_SERVICE, METRICS_NAMESPACE),
-    ):
+class Registration:
+    """The objects by which the aggregation layer finds this node's metrics API.
+
+    Only objects with this node's label are changed or deleted: in a cluster with a metrics-server all three names are
+    that one's.
+    """
+
+    def __init__(self, client: Client, node_name: str) -> None:
+        self._client = client
+        # A label's value is at most 63 characters long and ends with a letter or digit.
+        self._labels = {MANAGED_BY: FIELD_MANAGER, NODE_LABEL: node_name[:63].rstrip("-_.")}
+        self._made: list[tuple[ResourceType, JSON]] = []
+
+    async def register(self, host_ip: str, port: int, authority_file: Path) -> None:
+        """Raises `ClientError`, `Taken`."""
+        made = self._objects(host_ip, port, base64.b64encode(authority_file.read_bytes()).decode())
+        present = [await self._present(of, obj["metadata"]) for of, obj in made]
+        self._made = []
+        for (of, obj), found in zip(made, present, strict=True):
+            if found is None:
+                stored = await self._client.create(of, obj)
+            else:
+                meta = {**obj["metadata"], "uid": found["metadata"]["uid"]}
+                stored = await self._client.apply(
+                    of, {**obj, "metadata": meta}, field_manager=FIELD_MANAGER, force=True
+                )
+            self._made.append((of, stored["metadata"]))
+
+    async def unregister(self) -> None:
+        """The node stops: nobody measures any more."""
+        for of, meta in reversed(self._made):
+            try:
+                await self._client.delete(of, meta["name"], meta.get("namespace"), uid=meta["uid"])
+            except ClientError as error:
+                log.debug("%s %s: %s", of.qualified, meta["name"], error)
+
+    async def _present(self, of: ResourceType, meta: JSON) -> JSON | None:
+        """The object of this node that is there already, from before a crash for example. Raises `Taken`."""
         try:
-            await client.delete(of, name, namespace)
-        except ClientError as error:
-            log.debug("%s %s: %s", of.qualified, name, error)
+            found = await self._client.get(of, meta["name"], meta.get("namespace"))
+        except NotFound:
+            return None
+        labels = found["metadata"].get("labels") or {}
+        if any(labels.get(name) != value for name, value in self._labels.items()):
+            raise Taken(f"{of.qualified} {meta['name']} is not this node's")
+        return found
+
+    def _objects(self, host_ip: str, port: int, authority: str) -> list[tuple[ResourceType, JSON]]:
+        meta: JSON = {"name": METRICS_SERVICE, "namespace": METRICS_NAMESPACE, "labels": self._labels}
+        service = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": meta,
+            "spec": {"ports": [{"name": "https", "port": SERVICE_PORT, "targetPort": port, "protocol": "TCP"}]},
+        }
+        piece = {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {**meta, "labels": {**self._labels, "kubernetes.io/service-name": METRICS_SERVICE}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [host_ip], "conditions": {"ready": True}}],
+            "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+        }
+        api_service = {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "metadata": {"name": "v1beta1.metrics.k8s.io", "labels": self._labels},
+            "spec": {
+                "group": "metrics.k8s.io",
+                "version": "v1beta1",
+                "groupPriorityMinimum": 100,
+                "versionPriority": 100,
+                "caBundle": authority,
+                "service": {"name": METRICS_SERVICE, "namespace": METRICS_NAMESPACE, "port": SERVICE_PORT},
+            },
+        }
+        return [(SERVICES, service), (ENDPOINT_SLICES, piece), (API_SERVICES, api_service)]

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from localcluster.client import Client, ClientError, NotFound, PatchType
+from localcluster.client import Client, ClientError, Forbidden, NotFound, PatchType
+from localcluster.cluster_version import ClusterVersion
 from localcluster.node.status import now_text
 from localcluster.resource_types import LEASES, NODES
 
@@ -24,8 +25,10 @@ LEASE_SECONDS = 40
 RENEW_SECONDS = 10.0
 STATUS_SECONDS = 300.0
 """How often an unchanged status is told (a kubelet's nodeStatusReportFrequency)."""
-KUBELET_VERSION = "v1.36.2"
+KUBELET_VERSION = ClusterVersion(1, 36, 2)
 TAINT = {"key": "localcluster/process-node", "value": "", "effect": "NoSchedule"}
+NO_LOAD_BALANCER = "node.kubernetes.io/exclude-from-external-load-balancers"
+"""The label that keeps a cloud's load balancers from sending traffic to a node, which proxies nothing for them."""
 _CONDITIONS = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
     ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
@@ -60,7 +63,16 @@ def make_node(name: str, pod_cidr: str, taints: list[JSON], labels: Mapping[str,
     }
 
 
-def make_status(name: str, host_ip: str, port: int, resources: Mapping[str, str], previous: JSON) -> JSON:
+def reported_version(server: ClusterVersion) -> str:
+    """A kubelet's version, which must not be newer than the server's (https://kubernetes.io/releases/version-skew-policy/)."""
+    ours, theirs = KUBELET_VERSION, server
+    older = (theirs.major, theirs.minor, theirs.patch) < (ours.major, ours.minor, ours.patch)
+    return str(theirs if older else ours)
+
+
+def make_status(
+    name: str, host_ip: str, port: int, resources: Mapping[str, str], previous: JSON, kubelet_version: str
+) -> JSON:
     """The Node's status; transition times are kept from the previous one."""
     now = now_text()
     before = {c["type"]: c for c in previous.get("conditions") or []}
@@ -80,7 +92,7 @@ def make_status(name: str, host_ip: str, port: int, resources: Mapping[str, str]
             "containerRuntimeVersion": "process://1.0",
             "kernelVersion": platform.release(),
             "kubeProxyVersion": "",
-            "kubeletVersion": KUBELET_VERSION,
+            "kubeletVersion": kubelet_version,
             "machineID": _read("/etc/machine-id"),
             "operatingSystem": "linux",
             "osImage": _os_image(),
@@ -117,13 +129,22 @@ def _os_image() -> str:
 class Heartbeat:
     """Registers the Node, then keeps its Lease and its status fresh."""
 
-    def __init__(self, client: Client, node: JSON, host_ip: str, port: int, resources: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        node: JSON,
+        host_ip: str,
+        port: int,
+        resources: Mapping[str, str],
+        kubelet_version: str = str(KUBELET_VERSION),
+    ) -> None:
         self._client = client
         self._node = node
         self._name: str = node["metadata"]["name"]
         self._host_ip = host_ip
         self._port = port
         self._resources = resources
+        self._kubelet_version = kubelet_version
         self.uid = ""
 
     async def register(self) -> JSON:
@@ -142,13 +163,29 @@ class Heartbeat:
             stored = await self._client.get(NODES, self._name)
             labels = self._node["metadata"]["labels"]
             if {**stored["metadata"].get("labels", {}), **labels} != stored["metadata"].get("labels"):
-                await self._client.patch(NODES, self._name, {"metadata": {"labels": labels}})
+                stored = await self._client.patch(NODES, self._name, {"metadata": {"labels": labels}})
+            await self._reconcile_taint(stored)
         except NotFound:
             stored = await self._client.create(NODES, self._node)
         self.uid = stored["metadata"]["uid"]
         await self._renew()
         await self._report(stored.get("status") or {})
         return stored
+
+    async def _reconcile_taint(self, stored: JSON) -> None:
+        """The taint of this kind of node as it is wanted now; others' taints stay."""
+        have = stored["spec"].get("taints") or []
+        wanted = [t for t in self._node["spec"].get("taints") or [] if t["key"] == TAINT["key"]]
+        kept = [t for t in have if t.get("key") != TAINT["key"]]
+        if len(have) == len(kept) + len(wanted):
+            return
+        # With the version, so that a taint that somebody sets meanwhile is not lost.
+        meta = {"resourceVersion": stored["metadata"]["resourceVersion"]}
+        try:
+            await self._client.patch(NODES, self._name, {"metadata": meta, "spec": {"taints": [*kept, *wanted]}})
+        except Forbidden as error:
+            # The NodeRestriction admission plugin lets nodes set their taints only when they are made.
+            log.warning("the taint %s stays as it is: %s", TAINT["key"], error)
 
     async def run(self) -> None:
         """Renew until cancelled; the status follows every five minutes."""
@@ -175,7 +212,7 @@ class Heartbeat:
         )
 
     async def _report(self, previous: JSON) -> None:
-        status = make_status(self._name, self._host_ip, self._port, self._resources, previous)
+        status = make_status(self._name, self._host_ip, self._port, self._resources, previous, self._kubelet_version)
         await self._client.patch(NODES, self._name, {"status": status}, type=PatchType.STRATEGIC, subresource="status")
 
     async def _renew(self) -> None:

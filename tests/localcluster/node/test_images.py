@@ -4,7 +4,15 @@ import sys
 
 import pytest
 
-from localcluster.node.images import Catalogue, Image, InvalidCatalogue, UnknownImage, command_line, short_name
+from localcluster.node.images import (
+    Catalogue,
+    Image,
+    InvalidCatalogue,
+    UnknownImage,
+    command_line,
+    read_catalogues,
+    short_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +35,7 @@ def test_a_file_comes_before_the_built_in_images(tmp_path) -> None:
         "- {match: 'kubeless/python*', command: ['{python}', -m, serve], args: ['{folder}/x'], env: {A: 1}}\n"
         "- {match: busybox, args: [echo]}\n"
     )
-    catalogue = Catalogue.load([file])
+    catalogue = Catalogue(read_catalogues([file]))
     image = catalogue.find("kubeless/python3.11:latest")
     assert image.command == (sys.executable, "-m", "serve")
     assert image.args == (f"{tmp_path}/x",)
@@ -39,6 +47,14 @@ def test_a_file_comes_before_the_built_in_images(tmp_path) -> None:
 def test_an_unknown_image_says_what_is_known() -> None:
     with pytest.raises(UnknownImage, match=r'image "nginx:1.25" is not known.*localcluster/echo.*busybox'):
         Catalogue().find("nginx:1.25")
+
+
+def test_on_a_foreign_cluster_well_known_names_are_no_programs_of_this_machine() -> None:
+    catalogue = Catalogue(host_images=False)
+    for name in ("busybox", "python:3.13", "docker.io/library/debian", "registry.k8s.io/pause:3.10"):
+        with pytest.raises(UnknownImage, match="--host-images"):
+            catalogue.find(name)
+    assert catalogue.find("localcluster/echo").match == "localcluster/echo"
 
 
 @pytest.mark.parametrize(
@@ -55,7 +71,7 @@ def test_bad_catalogues_say_what_is_wrong(tmp_path, text: str, message: str) -> 
     file = tmp_path / "bad.yaml"
     file.write_text(text)
     with pytest.raises(InvalidCatalogue, match=message):
-        Catalogue.load([file])
+        Catalogue(read_catalogues([file]))
 
 
 def test_an_image_may_name_the_pods_address() -> None:
