@@ -126,7 +126,7 @@ def test_exec_with_a_terminal(shell):
     command = f"kubectl --namespace {shell.namespace} exec -it shell -- sh -c 'test -t 0 && test -t 1 && echo terminal'"
     done = subprocess.run(
         ["script", "--quiet", "--return", "--command", command, "/dev/null"],
-        env={"PATH": os.environ["PATH"], "KUBECONFIG": str(shell.cluster.kubeconfig)},
+        env={**os.environ, "KUBECONFIG": str(shell.cluster.kubeconfig)},
         capture_output=True,
         text=True,
         timeout=30,
