@@ -119,12 +119,6 @@ def internal(message: str) -> APIError:
     return APIError(500, "InternalError", f"Internal error occurred: {message}", {"causes": [{"message": message}]})
 
 
-def too_many_requests(message: str, retry_after_seconds: int = 0) -> APIError:
-    details = {"retryAfterSeconds": retry_after_seconds} if retry_after_seconds else {}
-    headers = {"Retry-After": str(retry_after_seconds)} if retry_after_seconds else {}
-    return APIError(429, "TooManyRequests", message, details, headers)
-
-
 # ---- field errors
 
 REQUIRED = "FieldValueRequired"
@@ -157,9 +151,20 @@ OMITTED = object()
 """As the value of a `FieldError`: the message does not quote any."""
 
 
+MAX_QUOTED = 10_000
+"""How much of a value messages quote, in characters; a value can be as large as a request, and be quoted many times."""
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text that is quoted in a message."""
+    return text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]} ..."
+
+
 def show(value: Any) -> str:
-    """A value as field errors quote it: text in double quotes, the rest as JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """A value as field errors quote it: text in double quotes, the rest as JSON; only the beginning of a long one."""
+    if isinstance(value, str):
+        return json.dumps(shortened(value), ensure_ascii=False)
+    return shortened(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 @dataclass(frozen=True, slots=True)

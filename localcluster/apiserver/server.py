@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+import re
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -47,6 +48,11 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
 """The real server's limit for a request's body."""
+MAX_WARNINGS = 4096
+"""How much all Warning headers of an answer may say, in characters."""
+MAX_CUT_WARNING = 256
+"""How much each may where that is too much."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 COMPACTION_SECONDS = 30.0
 PLAIN_404 = "404 page not found\n"
 HEALTH_PATHS = frozenset({"/healthz", "/livez", "/readyz"})
@@ -253,8 +259,8 @@ class Server:
 
     def respond(self, form: Form, body: JSON, code: int, warnings: Iterable[str] = ()) -> web.Response:
         response = web.Response(body=form.write(body), status=code, content_type=form.media)
-        for text in dict.fromkeys(warnings):
-            quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+        for text in _within_limits(list(dict.fromkeys(warnings))):
+            quoted = _CONTROL.sub(" ", text).replace("\\", "\\\\").replace('"', '\\"')
             response.headers.add("Warning", f'299 - "{quoted}"')
         response.headers["Cache-Control"] = "no-cache, private"
         return response
@@ -269,6 +275,20 @@ class Server:
         response = self.respond(form, error.status(), error.code, error.warnings)
         response.headers.update(error.headers)
         return response
+
+
+def _within_limits(warnings: list[str]) -> list[str]:
+    """The warnings that are sent: all, or the beginnings of as many as fit (k8s.io/apiserver `pkg/warning`)."""
+    if sum(map(len, warnings)) <= MAX_WARNINGS:
+        return warnings
+    sent: list[str] = []
+    written = 0
+    for text in warnings:
+        if written >= MAX_WARNINGS:
+            break
+        sent.append(text[:MAX_CUT_WARNING])
+        written += len(sent[-1])
+    return sent
 
 
 def _misplaced(info: RequestInfo, resource: Resource) -> bool:

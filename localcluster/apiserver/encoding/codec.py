@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from localcluster.apiserver.encoding import json_text, typed_decoding, yaml_text
+from localcluster.apiserver.encoding.depth import EXCEEDED, is_too_deep, may_be_too_deep
 from localcluster.apiserver.errors import APIError, bad_request
 from localcluster.apiserver.schema import Schema
 
@@ -111,15 +112,27 @@ def _patch_object(body: bytes, strict: bool) -> tuple[JSON, list[str]]:
 def parse(body: bytes) -> Any:
     """JSON as Go takes it. Raises ValueError with Go's words."""
     try:
-        return orjson.loads(body)
+        parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
-        text = body.decode("utf-8", "replace")
-        problem = json_text.syntax_error(text)
-        if problem is not None:
-            raise ValueError(problem) from None
-    # Go takes what orjson does not: invalid UTF-8 and lone surrogates become U+FFFD.
-    repaired = json.dumps(json.loads(text), ensure_ascii=False).encode("utf-16", "surrogatepass")
-    return orjson.loads(repaired.decode("utf-16", "replace").encode())
+        parsed = _repaired(body)
+    if may_be_too_deep(body) and is_too_deep(parsed):
+        raise ValueError(EXCEEDED)
+    return parsed
+
+
+def _repaired(body: bytes) -> Any:
+    """What Go takes and orjson does not: invalid UTF-8 and lone surrogates become U+FFFD."""
+    text = body.decode("utf-8", "replace")
+    problem = json_text.syntax_error(text)
+    if problem is not None:
+        raise ValueError(problem) from None
+    try:
+        repaired = json.dumps(json.loads(text), ensure_ascii=False).encode("utf-16", "surrogatepass")
+        return orjson.loads(repaired.decode("utf-16", "replace").encode())
+    except RecursionError:
+        raise ValueError(EXCEEDED) from None
+    except orjson.JSONDecodeError:
+        raise ValueError("json: cannot unmarshal number into Go value of type float64") from None
 
 
 def unrecognized(kind: str, problem: str, body: bytes) -> APIError:

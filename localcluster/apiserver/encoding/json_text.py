@@ -8,7 +8,10 @@ from typing import Any
 
 import orjson
 
+from localcluster.apiserver.encoding.depth import EXCEEDED
+
 _SPACE = re.compile(r"[ \t\r\n]*")
+_LETTERS = re.compile(r'[^"\\\x00-\x1f]*')
 _ENDED = "unexpected end of JSON input"
 _DIGITS = "0123456789"
 
@@ -27,7 +30,7 @@ def syntax_error(text: str) -> str | None:
     except _Syntax as error:
         return str(error)
     except RecursionError:
-        return "exceeded max depth"
+        return EXCEEDED
     return None
 
 
@@ -98,6 +101,8 @@ def _array(text: str, position: int) -> int:
 
 def _string(text: str, position: int) -> int:
     while True:
+        letters = _LETTERS.match(text, position)
+        position = letters.end() if letters else position
         char = text[position : position + 1]
         if char == '"':
             return position + 1

@@ -11,11 +11,14 @@ from typing import Any
 
 import orjson
 
+from localcluster.apiserver.encoding.depth import is_too_deep
 from localcluster.apiserver.errors import APIError
 from localcluster.apiserver.patch.wording import unprocessable
 
 MAX_OPERATIONS = 10_000
 """https://github.com/kubernetes/kubernetes/blob/v1.36.2/staging/src/k8s.io/apiserver/pkg/endpoints/handlers/patch.go"""
+MAX_COPIED_BYTES = 3 * 1024 * 1024
+"""How much the copies of one patch may add, as JSON; ``JSONPatchMaxCopyBytes`` of the real server."""
 
 
 class _Impossible(Exception):
@@ -26,7 +29,9 @@ def apply(doc: Any, patch: list[Any]) -> Any:
     """`doc` after all operations of `patch`; neither is changed.
 
     Raises:
-        APIError: 422 if an operation is unknown or cannot be done, 413 if there are more than `MAX_OPERATIONS`.
+        APIError: 422 if an operation is unknown or cannot be done, if the copies are larger than `MAX_COPIED_BYTES`, or
+            if the outcome is nested too deep;
+            413 if there are more than `MAX_OPERATIONS`.
     """
     if len(patch) > MAX_OPERATIONS:
         message = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}"
@@ -34,15 +39,21 @@ def apply(doc: Any, patch: list[Any]) -> Any:
     if not patch:
         return doc
     root = [orjson.loads(orjson.dumps(doc))]
+    copied = 0
     try:
         for operation in patch:
-            _operate(root, operation)
-    except _Impossible:
+            copied += _operate(root, operation)
+            if copied > MAX_COPIED_BYTES:
+                raise _Impossible
+        if is_too_deep(root[0]):
+            raise _Impossible
+    except (_Impossible, orjson.JSONEncodeError):
         raise unprocessable() from None
     return root[0]
 
 
-def _operate(root: list[Any], operation: Any) -> None:
+def _operate(root: list[Any], operation: Any) -> int:
+    """Do one operation; the answer is how many bytes it copied."""
     if not isinstance(operation, dict):
         raise _Impossible
     op = operation.get("op")
@@ -59,11 +70,14 @@ def _operate(root: list[Any], operation: Any) -> None:
             raise _Impossible
         _add(root, path, _remove(root, source))
     elif op == "copy":
-        _add(root, path, copy.deepcopy(_find(root, _parse(operation.get("from")))))
+        text = orjson.dumps(_find(root, _parse(operation.get("from"))))
+        _add(root, path, orjson.loads(text))
+        return len(text)
     elif op == "test":
         _test(root, path, operation.get("value"))
     else:
         raise _Impossible
+    return 0
 
 
 def _value(operation: dict[str, Any]) -> Any:

@@ -27,6 +27,7 @@ from localcluster.apiserver.errors import (
     invalid_value,
     not_found,
     required,
+    shortened,
 )
 from localcluster.apiserver.kinds import metadata
 from localcluster.apiserver.negotiation import ACCEPTED
@@ -425,7 +426,7 @@ def decode_body(call: Call) -> tuple[JSON, list[str]]:
     if custom:
         for key, title in (("kind", "Kind"), ("apiVersion", "apiVersion")):
             if not document.get(key):
-                text = call.body.decode("utf-8", "replace")
+                text = shortened(call.body.decode("utf-8", "replace"))
                 raise codec.unrecognized(call.resource.kind, f"Object '{title}' is missing in '{text}'", call.body)
     return document if document is not None else {}, duplicates
 

@@ -338,3 +338,65 @@ def test_times_that_are_none(text: str, micro: bool, problem: str) -> None:
 def test_times_become_utc() -> None:
     assert canonical_time("2020-01-01T00:30:00.5-01:00") == "2020-01-01T01:30:00Z"
     assert canonical_time("2020-01-01T00:30:00.123456+01:00", micro=True) == "2019-12-31T23:30:00.123456Z"
+
+
+def test_aliases_that_mean_gigabytes_are_refused() -> None:
+    lines = [b"a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [b"a%d: &a%d [%s]" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 10)]
+    with pytest.raises(ValueError, match="document contains excessive aliasing"):
+        yaml_text.read(b"\n".join(lines))
+
+
+def test_aliases_are_values_of_their_own() -> None:
+    document, _ = yaml_text.read(b"a: &x {k: [v]}\nb: *x\nc: {<<: *x, l: w}\nd: {k: own, <<: [*x, {m: w}]}")
+    assert document == {
+        "a": {"k": ["v"]},
+        "b": {"k": ["v"]},
+        "c": {"k": ["v"], "l": "w"},
+        "d": {"k": "own", "m": "w"},
+    }
+    document["a"]["k"].append("more")
+    assert document["b"] == {"k": ["v"]}
+    assert document["c"]["k"] == ["v"]
+
+
+NESTED_BY_ALIASES = b"- &a0 x\n" + b"".join(
+    b"- &a%d %s*a%d%s\n" % (number, b"[" * 30, number - 1, b"]" * 30) for number in range(1, 10)
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"a: &x [*x]", "yaml: anchor 'x' value contains itself"),
+        (b"a: *x", "yaml: unknown anchor 'x' referenced"),
+        (b"{[a]: b}", "yaml: invalid map key"),
+        (b"a: {<<: b}", "yaml: map merge requires map or sequence of maps as the value"),
+        (b"[" * 100_000, "yaml: exceeded max depth of 200"),
+        (b"- " * 100_000, "yaml: exceeded max depth of 200"),
+        (b"{a: " * 100_000, "yaml: exceeded max depth of 200"),
+        (NESTED_BY_ALIASES, "yaml: exceeded max depth of 200"),
+    ],
+)
+def test_yaml_that_goes_too_far(body: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        yaml_text.read(body)
+
+
+def test_tags_and_numbers_beyond_a_word() -> None:
+    body = b"a: !!str 5\nb: !!int '5'\nc: !own x\nd: 12345678901234567890123\ne: 1e999\nf: !!binary aGk=\ng: !!map {}"
+    assert yaml_text.read(body)[0] == {
+        "a": "5", "b": 5, "c": "x", "d": 1.2345678901234568e22, "e": "1e999", "f": "hi", "g": {}
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("depth", [201, 300, 1000, 5000, 500_000])
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_json_that_is_nested_too_deep(depth: int, opening: bytes, closing: bytes) -> None:
+    with pytest.raises(ValueError, match="exceeded max depth"):
+        codec.parse(opening * depth + b"1" + closing * depth)
+
+
+def test_json_that_is_nested_deep() -> None:
+    assert codec.parse(b"[" * 200 + b"]" * 200)
+    assert len(codec.parse(b"[" + b"{}," * 1000 + b"{}]")) == 1001

@@ -69,3 +69,20 @@ def test_too_many_operations() -> None:
     with pytest.raises(APIError) as caught:
         json_patch.apply(DOC, [{"op": "test", "path": "/data/k", "value": "v"}] * 10_001)
     assert caught.value.code == 413
+
+
+def test_copies_may_not_double_the_document_again_and_again() -> None:
+    patch = [{"op": "copy", "from": "", "path": f"/data/{number}"} for number in range(30)]
+    doc = {"data": {"k": "v" * 1000}}
+    assert len(json_patch.apply(doc, patch[:8])["data"]) == 9
+    with pytest.raises(APIError) as caught:
+        json_patch.apply(doc, patch)
+    assert (caught.value.code, caught.value.status()["details"]) == (422, {})
+
+
+def test_operations_may_not_nest_without_end() -> None:
+    patch = [{"op": "add", "path": "/a" * depth, "value": {}} for depth in range(1, 400)]
+    assert json_patch.apply(DOC, patch[:100])
+    with pytest.raises(APIError) as caught:
+        json_patch.apply(DOC, patch)
+    assert caught.value.code == 422
