@@ -62,6 +62,7 @@ def test_children_that_somebody_edits_are_repaired(work: Workspace) -> None:
     work.patch(DEPLOYMENTS, {"metadata": {"labels": {"created-by": None, "function": None}}})
     changed = work.get(DEPLOYMENTS)
     changed["spec"]["template"]["spec"]["containers"][0].update(image="other:1", env=[])
+    del changed["metadata"]["resourceVersion"]  # the controller is at it already
     work._checked(work.session.put(work.url(DEPLOYMENTS, "hello"), json=changed, timeout=10))
     work.wait(
         lambda: work.get(CONFIG_MAPS)["data"]["code.py"] != "other" and "handler" in work.get(CONFIG_MAPS)["data"]
