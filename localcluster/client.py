@@ -18,8 +18,25 @@ import aiohttp
 import orjson
 
 from localcluster import kubeconfig
+from localcluster.client_errors import (
+    AlreadyExists,
+    ApiStatusError,
+    ClientError,
+    Conflict,
+    Forbidden,
+    Gone,
+    NotFound,
+    Unreachable,
+    error_of,
+    status_error,
+)
 from localcluster.kubeconfig import Access
 from localcluster.resource_types import ResourceType
+
+__all__ = [
+    "AlreadyExists", "ApiStatusError", "Client", "ClientError", "Conflict", "Forbidden", "Gone", "NotFound",
+    "PatchType", "Unreachable", "WatchEvent", "status_error",
+]  # fmt: skip
 
 JSON = dict[str, Any]
 
@@ -27,6 +44,7 @@ TOKEN_REFRESH_SECONDS = 60.0
 REQUEST_TIMEOUT_SECONDS = 60.0
 WATCH_TIMEOUT_SECONDS = 600
 MAX_CONCURRENT_REQUESTS = 8
+TOO_MANY_REQUESTS = 429
 
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 METADATA_ONLY_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
@@ -39,73 +57,6 @@ class PatchType(StrEnum):
     MERGE = "application/merge-patch+json"
     STRATEGIC = "application/strategic-merge-patch+json"
     APPLY = "application/apply-patch+yaml"
-
-
-class ClientError(Exception):
-    """Anything that keeps a request from its answer."""
-
-
-class Unreachable(ClientError):
-    """No answer came: whether a write was done is not known."""
-
-
-class ApiStatusError(ClientError):
-    """The server refused; `reason` is the Status' machine-readable word, for example ``NotFound``."""
-
-    def __init__(self, code: int, reason: str, message: str, details: JSON | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.reason = reason
-        self.message = message
-        self.details = details or {}
-
-    @property
-    def retry_after_seconds(self) -> float:
-        return float(self.details.get("retryAfterSeconds") or 0)
-
-    def has_cause(self, reason: str) -> bool:
-        return any(cause.get("reason") == reason for cause in self.details.get("causes") or [])
-
-
-class NotFound(ApiStatusError):
-    """404."""
-
-
-class AlreadyExists(ApiStatusError):
-    """409 because of the name."""
-
-
-class Conflict(ApiStatusError):
-    """409 because of the version, a precondition or another field manager."""
-
-
-class Forbidden(ApiStatusError):
-    """403."""
-
-
-class Gone(ApiStatusError):
-    """410: the resourceVersion is too old to watch or to continue a list from."""
-
-
-def status_error(code: int, body: bytes) -> ApiStatusError:
-    """The typed error for an answer of failure."""
-    try:
-        status = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        status = None
-    if not isinstance(status, dict) or status.get("kind") != "Status":
-        status = {"code": code, "message": body.decode(errors="replace").strip()}
-    return _error_from(status, code)
-
-
-def _error_from(status: JSON, code: int) -> ApiStatusError:
-    reason = str(status.get("reason", ""))
-    kind: type[ApiStatusError] = ApiStatusError
-    if reason == "AlreadyExists":
-        kind = AlreadyExists
-    else:
-        kind = {403: Forbidden, 404: NotFound, 409: Conflict, 410: Gone}.get(code, ApiStatusError)
-    return kind(code, reason, str(status.get("message", "")), status.get("details"))
 
 
 class WatchEvent(NamedTuple):
@@ -128,6 +79,7 @@ class Client:
         tls: ssl.SSLContext | None = None,
         headers: Mapping[str, str] | None = None,
         token_file: Path | None = None,
+        tls_server_name: str = "",
         user_agent: str = "localcluster",
     ) -> None:
         self.server = server.rstrip("/")
@@ -135,6 +87,7 @@ class Client:
         self.certificate_authority = b""
         self._headers = {"User-Agent": user_agent, **(headers or {})}
         self._token_file = token_file
+        self._tls_server_name = tls_server_name or None
         self._token_read_at = -TOKEN_REFRESH_SECONDS
         self._session: aiohttp.ClientSession | None = None
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
@@ -155,7 +108,12 @@ class Client:
     def to(cls, access: Access, user_agent: str = "localcluster") -> Client:
         headers = {"Authorization": f"Bearer {access.token}"} if access.token else {}
         client = cls(
-            access.server, tls=access.tls, headers=headers, token_file=access.token_file, user_agent=user_agent
+            access.server,
+            tls=access.tls,
+            headers=headers,
+            token_file=access.token_file,
+            tls_server_name=access.tls_server_name if access.tls is not None else "",
+            user_agent=user_agent,
         )
         client.certificate_authority = access.certificate_authority
         return client
@@ -314,7 +272,7 @@ class Client:
             async for line in lines:
                 event = orjson.loads(line)
                 if event["type"] == "ERROR":
-                    raise _error_from(event["object"], int(event["object"].get("code") or 500))
+                    raise error_of(event["object"], int(event["object"].get("code") or 500))
                 yield WatchEvent(event["type"], event["object"])
 
     # ---- plain requests
@@ -359,7 +317,31 @@ class Client:
         headers: Mapping[str, str] | None = None,
         timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
     ) -> bytes:
-        """One request; the answer's body as it is. `body` is sent as JSON."""
+        """One request; the answer's body as it is. `body` is sent as JSON.
+
+        A server with too many requests that says when to come again is obeyed, as long as that is within the timeout.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_seconds
+        while True:
+            try:
+                return await self._send_once(method, path, query, body, content_type, headers, timeout_seconds)
+            except ApiStatusError as error:
+                pause = error.retry_after_seconds
+                if error.code != TOO_MANY_REQUESTS or not pause or loop.time() + pause > deadline:
+                    raise
+            await asyncio.sleep(pause)
+
+    async def _send_once(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Any,
+        content_type: str,
+        headers: Mapping[str, str] | None,
+        timeout_seconds: float,
+    ) -> bytes:
         sent = self._request_headers(headers)
         data = None
         if body is not None:
@@ -370,15 +352,22 @@ class Client:
             async with (
                 self._slots,
                 self._open().request(
-                    method, self.server + path, params=query, data=data, headers=sent, timeout=timeout
+                    method,
+                    self.server + path,
+                    params=query,
+                    data=data,
+                    headers=sent,
+                    timeout=timeout,
+                    server_hostname=self._tls_server_name,
                 ) as answer,
             ):
                 content = await answer.read()
                 code = answer.status
+                retry_after = answer.headers.get("Retry-After", "")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unreachable(f"{method} {self.server}{path}: {error or type(error).__name__}") from error
         if code >= 400:
-            raise status_error(code, content)
+            raise status_error(code, content, retry_after)
         return content
 
     async def lines(
@@ -392,9 +381,15 @@ class Client:
         timeout = timeout or aiohttp.ClientTimeout(total=None, sock_connect=10)
         sent = self._request_headers(headers)
         try:
-            async with self._open().get(self.server + path, params=query, headers=sent, timeout=timeout) as answer:
+            async with self._open().get(
+                self.server + path,
+                params=query,
+                headers=sent,
+                timeout=timeout,
+                server_hostname=self._tls_server_name,
+            ) as answer:
                 if answer.status >= 400:
-                    raise status_error(answer.status, await answer.read())
+                    raise status_error(answer.status, await answer.read(), answer.headers.get("Retry-After", ""))
                 rest = b""
                 async for chunk in answer.content.iter_any():
                     *complete, rest = (rest + chunk).split(b"\n")

@@ -13,7 +13,16 @@ import random
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from localcluster.client import JSON, Client, ClientError, Gone, NotFound, PatchType, Unreachable
+from localcluster.client import (
+    JSON,
+    ApiStatusError,
+    Client,
+    ClientError,
+    Gone,
+    NotFound,
+    PatchType,
+    Unreachable,
+)
 from localcluster.resource_types import ResourceType
 from localcluster.workqueue import WorkQueue
 
@@ -221,6 +230,7 @@ class Informer:
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
+            asked = 0.0
             try:
                 while self._must_list:
                     await self._list()
@@ -237,9 +247,10 @@ class Informer:
                 # A custom resource whose definition was deleted is not found until its informer is stopped.
                 level = logging.DEBUG if isinstance(error, (Unreachable, NotFound)) else logging.WARNING
                 log.log(level, "watching %s: %s", self.of.qualified, error)
+                asked = error.retry_after_seconds if isinstance(error, ApiStatusError) else 0.0
             if loop.time() - started > RECONNECT_SECONDS[1]:
                 delay = RECONNECT_SECONDS[0]
-            await asyncio.sleep(delay * random.uniform(0.8, 1.2))  # noqa: S311
+            await asyncio.sleep(max(asked, delay * random.uniform(0.8, 1.2)))  # noqa: S311
             delay = min(delay * 2, RECONNECT_SECONDS[1])
 
     async def _list(self) -> None:
@@ -372,7 +383,8 @@ async def work(
             queue.add_rate_limited(key, retry_unreachable_seconds)
         except ClientError as error:
             log.debug("%s %s: %s", name, key, error)
-            queue.add_rate_limited(key)
+            asked = error.retry_after_seconds if isinstance(error, ApiStatusError) else 0.0
+            queue.add_rate_limited(key, min_seconds=asked)
         except Exception:
             log.exception("%s %s", name, key)
             queue.add_rate_limited(key)

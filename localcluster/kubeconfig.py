@@ -1,6 +1,7 @@
 """How to reach a cluster and as whom: read from a kubeconfig, or from the folder that a pod has of its service account.
 
-Exec plugins and auth providers are not supported.
+What a kubeconfig asks for and this module cannot do is refused and never passed over: without an exec plugin the server
+would only say Unauthorized, and without `as` a request would have more rights than was meant.
 """
 
 from __future__ import annotations
@@ -18,6 +19,20 @@ JSON = dict[str, Any]
 SERVICE_ACCOUNT_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
+_USE_INSTEAD = "use a token, a tokenFile or a client certificate instead"
+UNSUPPORTED_OF_USER = {
+    "exec": "take the token that the plugin prints (status.token of its output), or a client certificate",
+    "auth-provider": _USE_INSTEAD,
+    "username": _USE_INSTEAD,
+    "password": _USE_INSTEAD,
+    "as": "use the credentials of that user",
+    "as-uid": "use the credentials of that user",
+    "as-groups": "use the credentials of a user in those groups",
+    "as-user-extra": "use the credentials of that user",
+}
+UNSUPPORTED_OF_CLUSTER = {"proxy-url": "use an address of the server that is reached without a proxy"}
+
+
 @dataclass(frozen=True)
 class Access:
     """A server and the credentials for it.
@@ -25,6 +40,7 @@ class Access:
     Attributes:
         certificate_authority: PEM; empty where the system's authorities are trusted.
         token: a bearer token that stays; `token_file` holds one that changes.
+        tls_server_name: the name that the server's certificate must have, where it is not the host's.
     """
 
     server: str
@@ -32,12 +48,13 @@ class Access:
     certificate_authority: bytes = b""
     token: str = ""
     token_file: Path | None = None
+    tls_server_name: str = ""
 
 
 def load(path: Path, context: str = "") -> Access:
     """The current (or named) context of a kubeconfig: CA, client certificate or token, within the file or beside it.
 
-    Raises ValueError if the file names something that it does not have.
+    Raises ValueError if the file names something that it does not have, or asks for what is not supported.
     """
     import yaml
 
@@ -46,6 +63,8 @@ def load(path: Path, context: str = "") -> Access:
     chosen = _named(config, "contexts", "context", context or config.get("current-context", ""))
     cluster = _named(config, "clusters", "cluster", chosen["cluster"])
     user = _named(config, "users", "user", chosen["user"]) if chosen.get("user") else {}
+    _check(cluster, UNSUPPORTED_OF_CLUSTER, f"{path}: cluster {chosen['cluster']!r}")
+    _check(user, UNSUPPORTED_OF_USER, f"{path}: user {chosen.get('user')!r}")
     authority = _data(cluster, "certificate-authority", folder)
     tls: ssl.SSLContext | None = None
     if str(cluster["server"]).startswith("https:"):
@@ -62,6 +81,7 @@ def load(path: Path, context: str = "") -> Access:
         certificate_authority=authority,
         token=user.get("token", ""),
         token_file=folder / user["tokenFile"] if user.get("tokenFile") else None,
+        tls_server_name=cluster.get("tls-server-name", ""),
     )
 
 
@@ -75,6 +95,12 @@ def in_cluster(folder: Path = SERVICE_ACCOUNT_FOLDER) -> Access:
         certificate_authority=(folder / "ca.crt").read_bytes(),
         token_file=folder / "token",
     )
+
+
+def _check(entry: JSON, unsupported: dict[str, str], where: str) -> None:
+    for key, advice in unsupported.items():
+        if entry.get(key):
+            raise ValueError(f"{where} has {key}, which is not supported: {advice}")
 
 
 def _named(config: JSON, plural: str, singular: str, name: str) -> JSON:

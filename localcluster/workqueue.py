@@ -51,12 +51,12 @@ class WorkQueue(Generic[K]):
             timer.cancel()
         self._timers[key] = loop.call_at(due, self._due, key)
 
-    def add_rate_limited(self, key: K, max_seconds: float | None = None) -> None:
+    def add_rate_limited(self, key: K, max_seconds: float | None = None, *, min_seconds: float = 0.0) -> None:
         """Add the key after a wait that grows with its failures; `forget` it when it has succeeded."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         limit = self._max_seconds if max_seconds is None else max_seconds
-        self.add_after(key, min(self._base_seconds * 2 ** min(failures, 32), limit))
+        self.add_after(key, max(min_seconds, min(self._base_seconds * 2 ** min(failures, 32), limit)))
 
     def forget(self, key: K) -> None:
         self._failures.pop(key, None)

@@ -18,6 +18,7 @@ class FakeServer:
         requests: method and path of everything asked.
         oldest: watches from before this version are answered with 410.
         lose_answers: so many coming writes are done, but their connections break before the answer.
+        busy: so many coming requests are answered with 429 and a Retry-After of one second.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,7 @@ class FakeServer:
         self.version = 100
         self.oldest = 0
         self.lose_answers = 0
+        self.busy = 0
         self.requests: list[tuple[str, str]] = []
         self.url = ""
         self._changed = asyncio.Event()
@@ -76,6 +78,9 @@ class FakeServer:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path_qs))
+        if self.busy > 0:
+            self.busy -= 1
+            return web.Response(status=429, text="too many requests", headers={"Retry-After": "1"})
         if request.method == "GET" and request.query.get("watch"):
             return await self._watch(request)
         if request.method == "GET":

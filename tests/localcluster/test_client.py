@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import ssl
 from collections.abc import AsyncIterator
 
 import pytest
 import yaml
+from aiohttp import web
 
 from localcluster import kubeconfig
+from localcluster.certs import Pki
 from localcluster.client import AlreadyExists, ApiStatusError, Client, Gone, NotFound, Unreachable, status_error
 from localcluster.resource_types import CONFIG_MAPS, DEPLOYMENTS, NODES, ResourceType
 from tests.localcluster.fake_server import FakeServer
@@ -70,6 +74,22 @@ async def test_a_lost_answer_is_unreachable(server, client):
     assert ("ns", "a") in server.objects
 
 
+async def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(server, client):
+    server.busy = 1
+    began = asyncio.get_running_loop().time()
+    await client.create(CONFIG_MAPS, {"metadata": {"name": "a"}}, "ns")
+    assert asyncio.get_running_loop().time() - began >= 1
+    assert len(server.requests) == 2
+
+
+async def test_a_busy_server_is_not_waited_for_beyond_the_timeout(server, client):
+    server.busy = 1
+    with pytest.raises(ApiStatusError) as caught:
+        await client.request("GET", "/api/v1/configmaps", timeout_seconds=0.5)
+    assert (caught.value.code, caught.value.retry_after_seconds) == (429, 1)
+    assert len(server.requests) == 1
+
+
 async def test_nobody_listening_is_unreachable():
     async with Client("http://127.0.0.1:1") as client:
         with pytest.raises(Unreachable):
@@ -90,6 +110,17 @@ async def test_a_watch_from_too_long_ago(server, client):
             pass
 
 
+def written(path, cluster, user):
+    config = {
+        "current-context": "here",
+        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": user}],
+    }
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
 def test_a_kubeconfig_names_server_and_token(tmp_path):
     (tmp_path / "ca.pem").write_text("CA")
     config = {
@@ -107,3 +138,44 @@ def test_a_kubeconfig_names_server_and_token(tmp_path):
     assert kubeconfig.load(path).certificate_authority == b"DATA"
     with pytest.raises(ValueError, match="no context 'there'"):
         kubeconfig.load(path, "there")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "user", "message"),
+    [
+        ({}, {"exec": {"command": "aws"}}, "user 'u' has exec, which is not supported: take the token"),
+        ({}, {"auth-provider": {"name": "oidc"}}, "has auth-provider.*: use a token"),
+        ({}, {"username": "me", "password": "secret"}, "has username.*: use a token"),
+        ({}, {"token": "t", "as": "somebody"}, "has as,"),
+        ({"proxy-url": "http://192.0.2.1:3128"}, {}, "cluster 'c' has proxy-url"),
+    ],
+)
+def test_what_a_kubeconfig_asks_in_vain_for_is_refused(tmp_path, cluster, user, message):
+    path = written(tmp_path / "config", {"server": "http://127.0.0.1:1", **cluster}, user)
+    with pytest.raises(ValueError, match=message):
+        kubeconfig.load(path)
+
+
+async def test_a_servers_certificate_may_have_a_name_of_its_own(tmp_path):
+    pki = Pki.open(tmp_path)
+    pair = pki.serving("other", "api.internal", ["api.internal"])
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(pair.certificate_file, pair.key_file)
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        return web.json_response({"path": request.path})
+
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    cluster = {
+        "server": f"https://127.0.0.1:{runner.addresses[0][1]}",
+        "certificate-authority": str(pki.ca.certificate_file),
+    }
+    async with Client.from_kubeconfig(written(tmp_path / "plain", cluster, {})) as client:
+        with pytest.raises(Unreachable, match="certificate verify failed"):
+            await client.request("GET", "/version")
+    named = {**cluster, "tls-server-name": "api.internal"}
+    async with Client.from_kubeconfig(written(tmp_path / "named", named, {})) as client:
+        assert await client.request("GET", "/version") == {"path": "/version"}
+    await runner.cleanup()
