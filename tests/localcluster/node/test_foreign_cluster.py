@@ -2,58 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from aiohttp import web
 
 from localcluster.cluster_version import ClusterVersion
 from localcluster.node.node import Options, check_addresses
 from localcluster.node.node_object import NO_LOAD_BALANCER, reported_version
 from localcluster.node.settings import Settings
+from tests.localcluster.foreign_server import ForeignServer, foreign_server
 
 LOCAL, FOREIGN = ClusterVersion(1, 36, 2, is_local=True), ClusterVersion(1, 31, 4)
 
 
 @pytest.fixture
-async def foreign(tmp_path: Path) -> AsyncIterator[tuple[Path, list[str]]]:
-    """A kubeconfig of a server that says it is another Kubernetes, and the requests that it got."""
-    asked: list[str] = []
-
-    async def answer(request: web.BaseRequest) -> web.Response:
-        asked.append(f"{request.method} {request.path}")
-        return web.json_response({"gitVersion": "v1.31.4"})
-
-    runner = web.ServerRunner(web.Server(answer))
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    config = {
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "c"}}],
-        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{runner.addresses[0][1]}"}}],
-    }
-    path = tmp_path / "kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    yield path, asked
-    await runner.cleanup()
-
-
-async def run(module: str, *arguments: str) -> tuple[int | None, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *arguments, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        _, errors = await asyncio.wait_for(process.communicate(), 20)
-    finally:
-        if process.returncode is None:
-            process.kill()
-    return process.returncode, errors.decode()
+async def foreign(tmp_path: Path) -> AsyncIterator[ForeignServer]:
+    async with foreign_server(tmp_path) as server:
+        yield server
 
 
 @pytest.mark.parametrize(
@@ -65,14 +32,10 @@ async def run(module: str, *arguments: str) -> tuple[int | None, str]:
     ],
 )
 async def test_a_node_with_loopback_addresses_refuses_to_join(foreign, tmp_path, arguments, message) -> None:
-    kubeconfig, asked = foreign
-    data_dir = str(tmp_path / "node")
-    code, errors = await run(
-        "localcluster.node", "--kubeconfig", str(kubeconfig), "--data-dir", data_dir, "--node-name", "n", *arguments
-    )
+    code, errors = await foreign.run("localcluster.node", "--data-dir", str(tmp_path / "node"), *arguments)
     assert code == 1
     assert message in errors
-    assert set(asked) == {"GET /version"}
+    assert set(foreign.asked) == {"GET /version"}
 
 
 def test_defaults_by_cluster() -> None:
