@@ -59,6 +59,7 @@ soak: venv
 
 bench: venv
 	$(BIN)/python -m benchmarks.localcluster
+	$(BIN)/python -m benchmarks.controller
 
 clean: stop
 	rm -rf .localcluster $(VENV)
