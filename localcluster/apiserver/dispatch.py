@@ -41,7 +41,7 @@ def check_verb(info: RequestInfo, resource: Resource) -> None:
             raise not_found(resource.group, resource.plural, info.name)
         if subresource is None:
             raise path_not_found()
-        if info.subresource not in STREAMED and not _speaks(info.verb, subresource.verbs):
+        if info.subresource not in STREAMED and info.verb not in subresource.verbs:
             raise method_not_allowed()
         return
     if info.verb not in resource.verbs:
@@ -54,10 +54,6 @@ def check_verb(info: RequestInfo, resource: Resource) -> None:
         raise method_not_allowed()
     if resource.namespaced and info.name and not info.namespace:
         raise method_not_allowed()
-
-
-def _speaks(verb: str, verbs: tuple[str, ...]) -> bool:
-    return verb in verbs
 
 
 def check_options(info: RequestInfo, query: Mapping[str, str]) -> None:
@@ -90,9 +86,7 @@ async def answer(server: Server, call: Call, request: web.Request) -> web.Stream
     elif resource.behaviour.deprecation:
         call.warnings.append(resource.behaviour.deprecation)
     if info.subresource in STREAMED:
-        return await streams.pod_subresource(
-            request, server, resource, call.namespace, info.name, info.subresource, info.rest
-        )
+        return await streams.pod_subresource(request, server, resource, call.namespace, info.name, info.subresource)
     if info.verb == "watch":
         return await watching.serve(call, request, server.stopping)
     code, body = _answer(server, call)

@@ -9,10 +9,7 @@ _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete
 
 @dataclass(frozen=True, slots=True)
 class RequestInfo:
-    """What a path asks for (k8s.io/apiserver `RequestInfo`). For paths outside the API only `path` and `verb` are set.
-
-    `rest` is what follows the subresource (``services/x/proxy/rest``), without a leading slash.
-    """
+    """What a path asks for (k8s.io/apiserver `RequestInfo`); outside the API only `path` and `verb` are set."""
 
     path: str
     verb: str
@@ -24,7 +21,6 @@ class RequestInfo:
     resource: str = ""
     name: str = ""
     subresource: str = ""
-    rest: str = ""
 
 
 def parse(method: str, path: str, watch: bool) -> RequestInfo:
@@ -49,12 +45,10 @@ def parse(method: str, path: str, watch: bool) -> RequestInfo:
         namespace = parts[1]
     resource, name = parts[0], parts[1] if len(parts) > 1 else ""
     subresource = parts[2] if len(parts) > 2 else ""
-    trailing = path.endswith("/") and len(parts) >= 3
-    rest = "/".join(parts[3:]) + ("/" if trailing and len(parts) > 3 else "")
     if verb == "get" and watch and not subresource:
         verb = "watch"
     elif verb == "get" and not name:
         verb = "list"
     elif verb == "delete" and not name:
         verb = "deletecollection"
-    return RequestInfo(path, verb, True, prefix, group, version, namespace, resource, name, subresource, rest)
+    return RequestInfo(path, verb, True, prefix, group, version, namespace, resource, name, subresource)

@@ -40,6 +40,7 @@ from localcluster.apiserver.requests import RequestInfo, parse
 from localcluster.apiserver.resources import Registry, Resource
 from localcluster.apiserver.selectors import exact_field
 from localcluster.apiserver.store import Store
+from localcluster.apiserver.streams.backends import hang_up
 from localcluster.apiserver.verbs.call import Call
 from localcluster.certs import Pki
 
@@ -158,12 +159,15 @@ class Server:
         try:
             return await self._serve(request)
         except APIError as error:
-            return self.fail(request, error)
-        except (ConnectionError, asyncio.CancelledError):
-            raise
+            failure = error
         except Exception as error:
-            log.exception("%s %s", request.method, request.path)
-            return self.fail(request, APIError(500, "InternalError", f"Internal error occurred: {error!r}", {}))
+            if not (isinstance(error, ConnectionError) and _is_gone(request)):
+                log.exception("%s %s", request.method, request.path)
+            failure = APIError(500, "InternalError", f"Internal error occurred: {error!r}", {})
+        if isinstance(request, _Request) and request.begun:
+            # A second answer would only look like the rest of the first.
+            hang_up(request)
+        return self.fail(request, failure)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         query = {name: request.query.getall(name)[-1] for name in request.query}
@@ -336,6 +340,19 @@ def _too_large() -> APIError:
     return APIError(413, "RequestEntityTooLarge", message)
 
 
+class _Request(web.BaseRequest):
+    """A request that knows whether its answer has begun."""
+
+    begun = False
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        self.begun = True
+
+
+def _is_gone(request: web.BaseRequest) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
 def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
     loop = asyncio.get_running_loop()
-    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY_BYTES)
+    return _Request(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY_BYTES)

@@ -43,6 +43,7 @@ from localcluster.apiserver.errors import APIError
 from localcluster.apiserver.kinds.base import JSON, User
 from localcluster.apiserver.resources import Resource
 from localcluster.apiserver.store import Event
+from localcluster.apiserver.streams.backends import relay
 
 if TYPE_CHECKING:
     from localcluster.apiserver.server import Server
@@ -63,7 +64,6 @@ _SETTLE_SECONDS = 0.05
 """After a change, for those that come with it."""
 _DISCOVERY_SECONDS = 5.0
 _CONNECT_SECONDS = 5.0
-_CHUNK_BYTES = 64 * 1024
 
 _HOP_BY_HOP = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
@@ -355,27 +355,17 @@ class Aggregator:
         body = request.content if request.body_exists else None
         if body is not None and request.content_length is not None:
             headers["Content-Length"] = str(request.content_length)
-        response: web.StreamResponse | None = None
         try:
             async with self._request(request.method, url, obj, headers, body) as answer:
                 response = web.StreamResponse(status=answer.status, reason=answer.reason)
                 for name, value in answer.headers.items():
                     if name.lower() not in _HOP_BY_HOP or name.lower() == "content-length":
                         response.headers.add(name, value)
-                await response.prepare(request)
-                async for chunk in answer.content.iter_any():
-                    await response.write(chunk)
-                await response.write_eof()
+                return await relay(request, answer, response)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            if response is not None and response.prepared:
-                # The answer has begun: ending it short of its length is all that is left.
-                if request.transport is not None:
-                    request.transport.close()
-                return response
             self._changed.set()
             message = f"error trying to reach service: {error}"
             raise APIError(503, "ServiceUnavailable", message, {}) from error
-        return response
 
 
 def _local(name: str, resource: Resource) -> JSON:

@@ -29,11 +29,10 @@ async def pod_subresource(
     namespace: str,
     name: str,
     subresource: str,
-    path_rest: str,
 ) -> web.StreamResponse:
     """Answer a request whose user and rights were checked. Raises `APIError` as long as no answer has begun.
 
-    `path_rest` is not used: the proxies pass on the path as it was sent, undecoded.
+    The proxies pass on the path as it was sent, undecoded.
     """
     through = backends(server)
     if subresource == "proxy":

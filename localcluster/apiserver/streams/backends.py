@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import ssl
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import aiohttp
+from aiohttp import web
 
 from localcluster.apiserver.errors import APIError, bad_request, not_found
 
@@ -36,6 +38,8 @@ class Backends:
     def __init__(self, server: Server) -> None:
         self.store = server.store
         self._pki = server.pki
+        self._pod_network = ipaddress.ip_network(server.settings.pod_cidr)
+        self._own_node = ipaddress.ip_network(server.settings.service_cidr).is_loopback
         self._kubelet_tls: ssl.SSLContext | None = None
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15, ssl=unverified()),
@@ -66,8 +70,23 @@ class Backends:
             raise not_found("", "pods", name)
         return found
 
+    def check_address(self, address: str) -> None:
+        """Refuse what is no address of a pod or a node: statuses and endpoints may say anything, and this machine has
+        more to reach than the cluster, the API server itself for one. Raises APIError 400.
+
+        Where the cluster's own node runs everything, all addresses are in the range of the pods, the node's too; else
+        those are fine that Kubernetes takes, none of which is a loopback one.
+        """
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            raise bad_request("address not allowed") from None
+        local = found.is_loopback or found.is_link_local or found.is_unspecified or found.is_multicast
+        if found not in self._pod_network and (self._own_node or local):
+            raise bad_request("address not allowed")
+
     def kubelet_url(self, node_name: str) -> str:
-        """Where the kubelet API of a node is. Raises APIError 404."""
+        """Where the kubelet API of a node is. Raises APIError 404, 400 where the node has no address or a wrong one."""
         node = self.store.get("/nodes", "", node_name)
         if node is None:
             raise not_found("", "nodes", node_name)
@@ -76,8 +95,29 @@ class Backends:
         addresses = {entry["type"]: entry["address"] for entry in reversed(status.get("addresses") or [])}
         for kind in ("InternalIP", "Hostname", "ExternalIP"):
             if kind in addresses:
+                self.check_address(addresses[kind])
                 return f"https://{addresses[kind]}:{port}"
         raise bad_request(f"no preferred addresses found; known addresses: {list(addresses.values())}")
+
+
+async def relay(
+    request: web.BaseRequest, upstream: aiohttp.ClientResponse, response: web.StreamResponse
+) -> web.StreamResponse:
+    """Begin an answer and pass on the body of another one; where either side breaks off, so does the other."""
+    await response.prepare(request)
+    try:
+        async for chunk in upstream.content.iter_any():
+            await response.write(chunk)
+        await response.write_eof()
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        hang_up(request)
+    return response
+
+
+def hang_up(request: web.BaseRequest) -> None:
+    """Close the client's connection: what says "not all of it" once an answer has begun."""
+    if request.transport is not None:
+        request.transport.close()
 
 
 def unverified() -> ssl.SSLContext:
@@ -108,6 +148,8 @@ def container_of(pod: JSON, wanted: str) -> str:
 
 def unreachable(url: str, error: Exception) -> APIError:
     """A kubelet that does not answer, worded as Go's HTTP client."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return APIError(500, "", f'Get "{url}": EOF')
     os_error = getattr(error, "os_error", None) or error
     refused = getattr(os_error, "errno", None) == 111
     why = "connect: connection refused" if refused else str(os_error) or type(error).__name__

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import aiohttp
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 from yarl import URL
 
 from localcluster.apiserver.errors import bad_request
-from localcluster.apiserver.streams.backends import Backends, container_of, unreachable
+from localcluster.apiserver.streams.backends import Backends, container_of, hang_up, unreachable
 from localcluster.apiserver.streams.logs import refused
 
 # The API's names of the options and the kubelet's.
@@ -52,7 +52,7 @@ async def answer(
         )
     except aiohttp.WSServerHandshakeError as error:
         raise refused(error.status, error.message, f"pods/{subresource}", name) from error
-    except (TimeoutError, aiohttp.ClientConnectorError) as error:
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise unreachable(url, error) from error
     async with upstream:
         return await pass_through(request, upstream)
@@ -62,7 +62,7 @@ async def _refusal(through: Backends, url: URL, resource: str, name: str) -> web
     try:
         async with through.session.post(url, ssl=through.kubelet_tls) as answer:
             raise refused(answer.status, (await answer.text()), resource, name)
-    except aiohttp.ClientConnectorError as error:
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise unreachable(str(url), error) from error
 
 
@@ -80,7 +80,11 @@ async def pass_through(request: web.BaseRequest, upstream: aiohttp.ClientWebSock
     finally:
         for task in directions:
             task.cancel()
+        await asyncio.gather(*directions, return_exceptions=True)
         await upstream.close(code=_sendable(client.close_code))
+        if upstream.close_code == WSCloseCode.ABNORMAL_CLOSURE:
+            # It broke off without a word: the client is not to take that for the end.
+            hang_up(request)
         await client.close(code=_sendable(upstream.close_code))
     return client
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from localcluster.apiserver.errors import APIError, FieldError, bad_request, internal, invalid, invalid_value
 from localcluster.apiserver.errors import forbidden_field as forbidden
-from localcluster.apiserver.streams.backends import Backends, container_of, unreachable
+from localcluster.apiserver.streams.backends import Backends, container_of, relay, unreachable
 
 JSON = dict[str, Any]
 
@@ -34,15 +34,14 @@ async def answer(request: web.BaseRequest, through: Backends, namespace: str, na
         async with through.session.get(url, params=options, ssl=through.kubelet_tls) as upstream:
             if upstream.status >= 300:
                 raise refused(
-                    upstream.status, (await upstream.content.read(MAX_ERROR_BYTES)).decode(), "pods/log", name
+                    upstream.status,
+                    (await upstream.content.read(MAX_ERROR_BYTES)).decode("utf-8", "replace"),
+                    "pods/log",
+                    name,
                 )
             response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
-            await response.prepare(request)
-            async for chunk in upstream.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
-            return response
-    except (TimeoutError, aiohttp.ClientConnectorError) as error:
+            return await relay(request, upstream, response)
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise unreachable(url, error) from error
 
 

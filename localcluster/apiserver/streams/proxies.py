@@ -18,7 +18,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from localcluster.apiserver.errors import APIError, bad_request, not_found
-from localcluster.apiserver.streams.backends import Backends, unverified
+from localcluster.apiserver.streams.backends import Backends, relay, unverified
 from localcluster.apiserver.streams.commands import pass_through
 
 JSON = dict[str, Any]
@@ -37,6 +37,8 @@ HOP_BY_HOP = frozenset(
 )
 NOT_PASSED_ON = HOP_BY_HOP | {"authorization", "host", "content-length"}
 """The caller's credentials are for the API server only."""
+API_SERVER = ("services", "default", "kubernetes")
+"""The service whose endpoint is this server's own address."""
 SERVICE_LABEL = "kubernetes.io/service-name"
 
 
@@ -70,7 +72,10 @@ def _target(through: Backends, plural: str, namespace: str, name: str) -> Target
         address, number = pod_address(through.pod(namespace, name), port)
     else:
         address, number = service_address(through, namespace, name, port)
-    return Target(f"{scheme}://{address}:{number}", unverified() if scheme == "https" else None)
+    if (plural, namespace, name) != API_SERVER:
+        through.check_address(address)
+    host = f"[{address}]" if ":" in address else address
+    return Target(f"{scheme}://{host}:{number}", unverified() if scheme == "https" else None)
 
 
 def split_name(name: str, plural: str) -> tuple[str, str, str]:
@@ -177,12 +182,8 @@ async def _http(
                     response.headers.add(key, value)
             if "Location" in upstream.headers:
                 response.headers["Location"] = rewritten(upstream.headers["Location"], target.url, prefix)
-            await response.prepare(request)
-            async for chunk in upstream.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
-            return response
-    except (TimeoutError, aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
+            return await relay(request, upstream, response)
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise _not_reached(target, error) from error
 
 
@@ -199,7 +200,7 @@ async def _web_socket(request: web.BaseRequest, through: Backends, target: Targe
         )
     except aiohttp.WSServerHandshakeError as error:
         raise APIError(error.status, "", error.message) from error
-    except (TimeoutError, aiohttp.ClientConnectorError) as error:
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise _not_reached(target, error) from error
     async with upstream:
         return await pass_through(request, upstream)
@@ -220,6 +221,8 @@ def _not_reached(target: Target, error: Exception) -> APIError:
     os_error = getattr(error, "os_error", None)
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return unavailable("error trying to reach service: EOF")
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError):
+        return unavailable(f"error trying to reach service: {error}")
     refused = getattr(os_error, "errno", None) == 111
     why = "connect: connection refused" if refused else str(os_error or error) or "i/o timeout"
     return unavailable(f"error trying to reach service: dial tcp {urlsplit(target.url).netloc}: {why}")

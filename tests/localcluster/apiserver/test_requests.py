@@ -6,14 +6,14 @@ from localcluster.apiserver.requests import RequestInfo, parse
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "watch", "verb", "group", "namespace", "resource", "name", "subresource", "rest"),
+    ("method", "path", "watch", "verb", "group", "namespace", "resource", "name", "subresource"),
     [
-        ("GET", "/api/v1/pods", False, "list", "", "", "pods", "", "", ""),
-        ("GET", "/api/v1/namespaces/n/pods", True, "watch", "", "n", "pods", "", "", ""),
-        ("GET", "/api/v1/watch/namespaces/n/pods/p", False, "watch", "", "n", "pods", "p", "", ""),
-        ("GET", "/api/v1/namespaces/n/pods/p", False, "get", "", "n", "pods", "p", "", ""),
-        ("GET", "/api/v1/namespaces/n/pods/p/log", True, "get", "", "n", "pods", "p", "log", ""),
-        ("POST", "/apis/apps/v1/namespaces/n/deployments", False, "create", "apps", "n", "deployments", "", "", ""),
+        ("GET", "/api/v1/pods", False, "list", "", "", "pods", "", ""),
+        ("GET", "/api/v1/namespaces/n/pods", True, "watch", "", "n", "pods", "", ""),
+        ("GET", "/api/v1/watch/namespaces/n/pods/p", False, "watch", "", "n", "pods", "p", ""),
+        ("GET", "/api/v1/namespaces/n/pods/p", False, "get", "", "n", "pods", "p", ""),
+        ("GET", "/api/v1/namespaces/n/pods/p/log", True, "get", "", "n", "pods", "p", "log"),
+        ("POST", "/apis/apps/v1/namespaces/n/deployments", False, "create", "apps", "n", "deployments", "", ""),
         (
             "DELETE",
             "/apis/apps/v1/namespaces/n/deployments",
@@ -22,7 +22,6 @@ from localcluster.apiserver.requests import RequestInfo, parse
             "apps",
             "n",
             "deployments",
-            "",
             "",
             "",
         ),
@@ -36,12 +35,11 @@ from localcluster.apiserver.requests import RequestInfo, parse
             "deployments",
             "d",
             "scale",
-            "",
         ),
-        ("GET", "/api/v1/namespaces", False, "list", "", "", "namespaces", "", "", ""),
-        ("GET", "/api/v1/namespaces/n", False, "get", "", "n", "namespaces", "n", "", ""),
-        ("PUT", "/api/v1/namespaces/n/finalize", False, "update", "", "n", "namespaces", "n", "finalize", ""),
-        ("PATCH", "/api/v1/namespaces/n/status", False, "patch", "", "n", "namespaces", "n", "status", ""),
+        ("GET", "/api/v1/namespaces", False, "list", "", "", "namespaces", "", ""),
+        ("GET", "/api/v1/namespaces/n", False, "get", "", "n", "namespaces", "n", ""),
+        ("PUT", "/api/v1/namespaces/n/finalize", False, "update", "", "n", "namespaces", "n", "finalize"),
+        ("PATCH", "/api/v1/namespaces/n/status", False, "patch", "", "n", "namespaces", "n", "status"),
         (
             "GET",
             "/api/v1/namespaces/n/services/s:80/proxy/a/b/",
@@ -52,16 +50,15 @@ from localcluster.apiserver.requests import RequestInfo, parse
             "services",
             "s:80",
             "proxy",
-            "a/b/",
         ),
-        ("POST", "/api/v1/namespaces/n/services/s/proxy/x", False, "create", "", "n", "services", "s", "proxy", "x"),
+        ("POST", "/api/v1/namespaces/n/services/s/proxy/x", False, "create", "", "n", "services", "s", "proxy"),
     ],
 )
-def test_resource_paths(method, path, watch, verb, group, namespace, resource, name, subresource, rest):
+def test_resource_paths(method, path, watch, verb, group, namespace, resource, name, subresource):
     info = parse(method, path, watch)
     assert info.is_resource
     assert (info.verb, info.group, info.namespace, info.resource) == (verb, group, namespace, resource)
-    assert (info.name, info.subresource, info.rest) == (name, subresource, rest)
+    assert (info.name, info.subresource) == (name, subresource)
 
 
 @pytest.mark.parametrize(
