@@ -61,6 +61,12 @@ class WorkQueue(Generic[K]):
     def forget(self, key: K) -> None:
         self._failures.pop(key, None)
 
+    def cancel(self, key: K) -> None:
+        """What was to come later does not come: the object is gone, and a timer may be days away."""
+        self._failures.pop(key, None)
+        if (timer := self._timers.pop(key, None)) is not None:
+            timer.cancel()
+
     def failures(self, key: K) -> int:
         return self._failures.get(key, 0)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from localcluster.client import Client
 from localcluster.controllers.recorder import Recorder
-from localcluster.informer import Indexer, Informer, Key, work
+from localcluster.informer import Indexer, Informer, Key, key_of, work
 from localcluster.resource_types import ResourceType
 from localcluster.workqueue import WorkQueue
 
@@ -77,6 +77,15 @@ class Controller:
     def jobs(self) -> list[Any]:
         """The coroutines to run."""
         return [self.work_on(self.queue, self.reconcile) for _ in range(self.workers)]
+
+    def cancel_with(self, informer: Informer) -> None:
+        """What the queue has for later under the key of one of these objects is dropped when the object is gone."""
+
+        def changed(old: JSON | None, new: JSON | None) -> None:
+            if old is not None and new is None:
+                self.queue.cancel(key_of(old))
+
+        informer.add_handler(changed)
 
     def work_on(self, queue: WorkQueue[Any], reconcile: Callable[[Any], Awaitable[None]]) -> Any:
         return work(queue, reconcile, name=self.name, needs=self.needs)

@@ -196,6 +196,7 @@ class TaintEvictionController(Controller):
         super().__init__(manager, [self.nodes, self.pods])
         self._evict_at: dict[str, float] = {}
         self.nodes.add_handler(self._node_changed)
+        self.cancel_with(self.pods)
         self.pods.add_handler(self._pod_changed)
 
     def _node_changed(self, old: JSON | None, new: JSON | None) -> None:

@@ -16,7 +16,7 @@ from localcluster.resource_types import EVENTS
 JSON = dict[str, Any]
 log = logging.getLogger(__name__)
 
-MAX_REMEMBERED = 1024
+MAX_REMEMBERED = 512
 MAX_QUEUED = 2000
 SIMILAR_EVENTS = 10
 SIMILAR_SECONDS = 600.0

@@ -33,6 +33,7 @@ class TTLAfterFinishedController(Controller):
     def __init__(self, manager: Manager) -> None:
         self.jobs_informer = manager.informer(JOBS)
         super().__init__(manager, [self.jobs_informer])
+        self.cancel_with(self.jobs_informer)
         self.jobs_informer.add_handler(self._changed)
 
     def _changed(self, old: JSON | None, new: JSON | None) -> None:

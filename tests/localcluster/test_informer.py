@@ -223,3 +223,14 @@ async def test_every_worker_gets_its_share():
     assert most == 4
     for worker in workers:
         worker.cancel()
+
+
+async def test_what_was_to_come_later_can_be_dropped():
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add_after("a", 0.02)
+    queue.add_rate_limited("b")
+    queue.cancel("a")
+    queue.cancel("b")
+    assert queue.failures("b") == 0
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(queue.get(), 0.1)

@@ -44,6 +44,7 @@ class HorizontalPodAutoscalerController(Controller):
         self.scales = Scales(manager.client)
         self.evaluator = Evaluator(Metrics(manager.client), self.scales)
         self._histories: dict[str, History] = {}
+        self.cancel_with(self.autoscalers)
         self.autoscalers.add_handler(self._changed)
 
     def _changed(self, old: JSON | None, new: JSON | None) -> None:

@@ -35,6 +35,7 @@ class CronJobController(Controller):
         self.cron_jobs = manager.informer(CRON_JOBS)
         self.job_informer = manager.informer(JOBS, {"controller": owners.controller_uids})
         super().__init__(manager, [self.cron_jobs, self.job_informer])
+        self.cancel_with(self.cron_jobs)
         self.cron_jobs.add_handler(self._cron_job_changed)
         self.job_informer.add_handler(self._job_changed)
 

@@ -25,6 +25,7 @@ class DeploymentController(Controller):
         self.replica_sets = manager.informer(REPLICA_SETS, {"controller": owners.controller_uids})
         self.pods = manager.informer(PODS, {"controller": owners.controller_uids})
         super().__init__(manager, [self.deployments, self.replica_sets, self.pods])
+        self.cancel_with(self.deployments)
         self.deployments.add_handler(self._deployment_changed)
         self.replica_sets.add_handler(self._replica_set_changed)
         self.pods.add_handler(self._pod_changed)

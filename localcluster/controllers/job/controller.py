@@ -30,6 +30,7 @@ class JobController(Controller):
         self.pods = manager.informer(PODS, {"controller": owners.controller_uids})
         super().__init__(manager, [self.job_informer, self.pods])
         self._failures: dict[str, tuple[int, datetime | None, set[str]]] = {}
+        self.cancel_with(self.job_informer)
         self.job_informer.add_handler(self._job_changed)
         self.pods.add_handler(self._pod_changed)
 

@@ -56,6 +56,7 @@ class Scheduler(Controller):
         super().__init__(manager, [self.pods, self.nodes])
         self._unschedulable: dict[Key, _Tried] = {}
         self._assumed: dict[str, tuple[str, JSON]] = {}
+        self.cancel_with(self.pods)
         self.pods.add_handler(self._pod_changed)
         self.nodes.add_handler(self._node_changed)
 
