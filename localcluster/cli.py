@@ -14,7 +14,16 @@ import sys
 import time
 from pathlib import Path
 
-from localcluster.supervisor import Layout, Settings, StartError, Supervisor, choose_settings, lock, processes
+from localcluster.supervisor import (
+    PRIVATE_UMASK,
+    Layout,
+    Settings,
+    StartError,
+    Supervisor,
+    choose_settings,
+    lock,
+    processes,
+)
 
 READY_SECONDS = 60.0
 DEFAULT_DATA_DIR = Path(".localcluster")
@@ -73,17 +82,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def up(layout: Layout, options: argparse.Namespace) -> int:
     began = time.monotonic()
-    layout.data_dir.mkdir(parents=True, exist_ok=True)
+    # What is written here is for its owner alone: keys, kubeconfigs, Secrets. What pods write is their own affair.
+    umask = os.umask(PRIVATE_UMASK)
+    make_private(layout)
     held = lock(layout)
     if held is None:
         print(f"already running with {layout.data_dir}")
         return status(layout)
     if options.detach:
         held.close()
-        return _up_detached(layout, options, began)
+        return _up_detached(layout, options, began, umask)
     settings, claim = choose_settings(layout, options.port)
     arguments = ("--images", str(options.images.resolve())) if options.images else ()
-    supervisor = Supervisor(layout, settings, not options.no_node, arguments)
+    supervisor = Supervisor(layout, settings, not options.no_node, arguments, umask)
     try:
         supervisor.start()
         wait_ready(layout, settings, not options.no_node)
@@ -99,7 +110,15 @@ def up(layout: Layout, options: argparse.Namespace) -> int:
     return 0
 
 
-def _up_detached(layout: Layout, options: argparse.Namespace, began: float) -> int:
+def make_private(layout: Layout) -> None:
+    """Make the data directory, for its owner alone; one that exists is closed if it is a cluster's or empty."""
+    folder = layout.data_dir
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if layout.run.exists() or not any(folder.iterdir()):
+        folder.chmod(0o700)
+
+
+def _up_detached(layout: Layout, options: argparse.Namespace, began: float, umask: int) -> int:
     command = [sys.executable, "-m", "localcluster", "up", "--data-dir", str(layout.data_dir)]
     if options.port is not None:
         command += ["--port", str(options.port)]
@@ -111,7 +130,13 @@ def _up_detached(layout: Layout, options: argparse.Namespace, began: float) -> i
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=_environment()
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=_environment(),
+            umask=umask,
         )
     end = time.monotonic() + READY_SECONDS
     while time.monotonic() < end:
@@ -137,10 +162,19 @@ def _environment() -> dict[str, str]:
 def _tell(layout: Layout, settings: Settings, kubeconfig: Path | None, seconds: float) -> None:
     if kubeconfig is not None:
         kubeconfig.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(layout.kubeconfig, kubeconfig)
-        kubeconfig.chmod(0o600)
+        copy_private(layout.kubeconfig, kubeconfig)
     print(f"ready after {seconds:.1f} s: {settings.server}")
     print(f"export KUBECONFIG={kubeconfig or layout.kubeconfig}")
+
+
+def copy_private(source: Path, target: Path) -> None:
+    """Copy a file at once, never readable for others, whoever could read what was there before."""
+    target = target.resolve()
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(source.read_bytes())
+    draft.replace(target)
 
 
 def wait_ready(layout: Layout, settings: Settings, node: bool) -> None:

@@ -28,6 +28,8 @@ STEADY_SECONDS = 0.5
 POLL_SECONDS = 0.02
 WATCH_SECONDS = 0.1
 """How often it looks whether a process has died."""
+PRIVATE_UMASK = 0o077
+"""Of files for their owner alone."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -144,13 +146,27 @@ def _free_port() -> int:
 
 
 class Supervisor:
-    """The processes of one cluster."""
+    """The processes of one cluster.
 
-    def __init__(self, layout: Layout, settings: Settings, node: bool = True, node_arguments: tuple[str, ...] = ()):
+    Args:
+        node: whether it has a node.
+        node_arguments: further arguments of the node.
+        node_umask: of the files that pods make.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        settings: Settings,
+        node: bool = True,
+        node_arguments: tuple[str, ...] = (),
+        node_umask: int = 0o022,
+    ) -> None:
         self.layout = layout
         self.settings = settings
         self.with_node = node
         self.node_arguments = node_arguments
+        self.node_umask = node_umask
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._failures: dict[str, int] = {}
         self._restart_at: dict[str, float] = {}
@@ -200,6 +216,7 @@ class Supervisor:
                 start_new_session=True,
                 preexec_fn=_end_with_parent,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                umask=self.node_umask if name == "node" else PRIVATE_UMASK,
             )
         self._started_at[name] = time.monotonic()
         pids = {"supervisor": os.getpid()} | {n: p.pid for n, p in self._processes.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ def main() -> int:
     parser.add_argument("--pod-cidr", default=Settings.pod_cidr)
     parser.add_argument("--service-cidr", default=Settings.service_cidr)
     options = parser.parse_args()
+    # Keys, kubeconfigs and Secrets are for their owner alone.
+    os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = Settings(options.data_dir, options.address, options.port, options.pod_cidr, options.service_cidr)
     return uvloop.run(_run(settings))

@@ -9,6 +9,7 @@ from a real API server whose watch cache is new.
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import time
 from bisect import bisect_left, bisect_right, insort
@@ -130,6 +131,8 @@ class Store:
     """Objects by storage key (``apps/deployments``), namespace and name. Returned objects must not be changed."""
 
     def __init__(self, path: Path | str) -> None:
+        if path != ":memory:":
+            _make_private(Path(path))
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         # A committed transaction then survives the end of the process, though not of the power.
@@ -317,6 +320,14 @@ class Store:
         if table is None:
             table = self._tables[storage] = _Table(compacted=self._opened_at)
         return table
+
+
+def _make_private(path: Path) -> None:
+    """Nobody but the owner may read the database, which holds Secrets; SQLite gives its other files the same mode."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if file.exists():
+            file.chmod(0o600)
 
 
 _METADATA_ORDER = (
