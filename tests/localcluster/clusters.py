@@ -62,9 +62,10 @@ class Cluster:
         return done
 
     def kill(self, name: str) -> int:
-        """SIGKILL one of the processes; the supervisor starts it again."""
+        """SIGKILL one of the processes; the supervisor starts it again, or is about to."""
         pid = self.pids[name]
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
         return pid
 
 
