@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 JSON = dict[str, Any]
 
 BIND_RETRY_SECONDS = 15.0
-LEAVE_SECONDS = 1.0
+LEAVE_SECONDS = 3.0
 """The longest that a pod's end waits for the EndpointSlice controller."""
 SETTLE_SECONDS = 0.05
 """For connections that were made just before, so that the program can still accept them."""
@@ -122,7 +122,7 @@ class ServiceProxy:
     # ---- endpoints that go
 
     async def leave(self, address: str) -> None:
-        """A pod here is about to stop: send it nothing new, and wait (a second at most) until the cluster's
+        """A pod here is about to stop: send it nothing new, and wait (LEAVE_SECONDS at most) until the cluster's
         EndpointSlices say so too, for those who read them."""
         if not self._is_listed(address):
             return
