@@ -175,8 +175,12 @@ async def test_crashes_are_restarted_with_a_growing_wait(node: Node) -> None:
 
 
 async def test_the_grace_then_sigkill_for_the_whole_group(node: Node) -> None:
-    node.runner.create_pod(pod(shell("trap '' TERM; sh -c \"trap '' TERM; sleep 100; sleep 100\"; sleep 100")))
+    deaf = "trap '' TERM; sh -c \"trap '' TERM; echo deaf; sleep 100; sleep 100\"; sleep 100"
+    node.runner.create_pod(pod(shell(deaf)))
     await node.until(lambda s: s["containerStatuses"][0]["ready"])
+    async with asyncio.timeout(10):
+        while await node.log() != "deaf\n":  # noqa: ASYNC110 - a log tells nobody that it has grown
+            await asyncio.sleep(0.02)
     began = asyncio.get_running_loop().time()
     node.runner.delete_pod("u1", 1)
     status = await node.ended()
