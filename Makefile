@@ -4,7 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST_ARGS ?=
+# Two processes, each with clusters of its own; a file stays in one.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 # Not compiled: Python does that itself with the few modules that are used, which takes half the time.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-compile --editable
 SHOW_NAMES := awk '/^Collecting/ {printf " %s", $$2; fflush()} END {print ""}'
