@@ -174,13 +174,18 @@ async def test_crashes_are_restarted_with_a_growing_wait(node: Node) -> None:
     assert "BackOff" in await node.reasons()
 
 
-async def test_the_grace_then_sigkill_for_the_whole_group(node: Node) -> None:
-    deaf = "trap '' TERM; sh -c \"trap '' TERM; echo deaf; sleep 100; sleep 100\"; sleep 100"
-    node.runner.create_pod(pod(shell(deaf)))
+async def is_deaf(node: Node) -> None:
+    """Until a program has said so: a shell that has just been started has not set its trap yet."""
     await node.until(lambda s: s["containerStatuses"][0]["ready"])
     async with asyncio.timeout(10):
         while await node.log() != "deaf\n":  # noqa: ASYNC110 - a log tells nobody that it has grown
             await asyncio.sleep(0.02)
+
+
+async def test_the_grace_then_sigkill_for_the_whole_group(node: Node) -> None:
+    deaf = "trap '' TERM; sh -c \"trap '' TERM; echo deaf; sleep 100; sleep 100\"; sleep 100"
+    node.runner.create_pod(pod(shell(deaf)))
+    await is_deaf(node)
     began = asyncio.get_running_loop().time()
     node.runner.delete_pod("u1", 1)
     status = await node.ended()
@@ -193,8 +198,8 @@ async def test_the_grace_then_sigkill_for_the_whole_group(node: Node) -> None:
 
 
 async def test_a_second_delete_shortens_the_grace(node: Node) -> None:
-    node.runner.create_pod(pod(shell("trap '' TERM; while true; do sleep 0.1; done")))
-    await node.until(lambda s: s["containerStatuses"][0]["ready"])
+    node.runner.create_pod(pod(shell("trap '' TERM; echo deaf; while true; do sleep 0.1; done")))
+    await is_deaf(node)
     node.runner.delete_pod("u1", 60)
     await asyncio.sleep(0.1)
     node.runner.delete_pod("u1", 0)
