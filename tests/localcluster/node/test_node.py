@@ -122,6 +122,17 @@ def test_streams(cluster: Cluster, namespace: str, web: str) -> None:
         assert answer["path"] == "/a?b=c"
 
 
+@pytest.mark.skip(reason="NOT SUPPORTED: kubectl port-forward speaks SPDY inside WebSockets (docs/process-node.md)")
+def test_port_forward(cluster: Cluster, namespace: str, web: str) -> None:
+    raise NotImplementedError
+
+
+def test_kubectl_is_told_why_ports_are_not_forwarded(cluster: Cluster, namespace: str, web: str) -> None:
+    failed = cluster.kubectl("port-forward", "-n", namespace, "deploy/web", ":8080", check=False, timeout=20)
+    assert failed.returncode == 1
+    assert "only WebSockets are supported, not SPDY" in failed.stderr
+
+
 def test_usage(cluster: Cluster, namespace: str, web: str) -> None:
     top = eventually(
         lambda: cluster.kubectl("top", "pods", "-n", namespace, "--no-headers", check=False).stdout.splitlines(), 40
