@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import uvloop
 
 from localcluster.apiserver.server import Server, Settings
 from localcluster.certs import Pki, write_kubeconfig
+
+MAX_COMMON_NAME = 64
+"""Of a certificate's subject (RFC 5280, ub-common-name)."""
 
 
 def main() -> int:
@@ -59,7 +63,7 @@ def _write_kubeconfigs(settings: Settings, pki: Pki) -> None:
     (data_dir / "run").mkdir(exist_ok=True)
     controllers = pki.client("controllers", "system:kube-controller-manager")
     write_kubeconfig(data_dir / "run" / "controllers.kubeconfig", url, pki.ca, controllers)
-    node = pki.client("node", "system:node:local", ["system:nodes", "system:masters"])
+    node = pki.client("node", f"system:node:{socket.gethostname()}"[:MAX_COMMON_NAME], ["system:nodes"])
     write_kubeconfig(data_dir / "run" / "node.kubeconfig", url, pki.ca, node)
 
 

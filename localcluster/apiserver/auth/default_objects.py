@@ -6,7 +6,8 @@ The rules are those that Kubernetes documents for its default roles
 (https://kubernetes.io/docs/reference/access-authn-authz/rbac/#default-roles-and-role-bindings), as far as they speak
 of what is served here. Two differ: all controllers are one process here, so ``system:kube-controller-manager`` has the
 rights of all of them; and there is no node authorizer, so the group ``system:nodes`` is bound to ``system:node`` and
-``system:node-proxier``.
+``system:node-proxier``. What a node does here that kubelets leave to others, to register the metrics of its pods as an
+API, are the roles ``localcluster:node``.
 """
 
 from __future__ import annotations
@@ -129,6 +130,16 @@ _NODE = [
     _rule("create", "", "serviceaccounts/token"),
     _rule("get patch update", "", "persistentvolumeclaims/status"),
 ]
+_NODE_MORE = [
+    _rule("create", "apiregistration.k8s.io", "apiservices"),
+    _rule("delete get patch", "apiregistration.k8s.io", "apiservices", "v1beta1.metrics.k8s.io"),
+]
+_NODE_MORE_IN_KUBE_SYSTEM = [
+    _rule("create", "", "services"),
+    _rule("delete get patch", "", "services", "metrics-server"),
+    _rule("create", "discovery.k8s.io", "endpointslices"),
+    _rule("delete get patch", "discovery.k8s.io", "endpointslices", "metrics-server"),
+]
 _HEALTH = ("/healthz", "/livez", "/readyz", "/version", "/version/")
 _APIS = ("/api", "/api/*", "/apis", "/apis/*")
 _OTHER_ROLES: dict[str, list[JSON]] = {
@@ -136,6 +147,7 @@ _OTHER_ROLES: dict[str, list[JSON]] = {
         _rule("*", "*", "*"),
         {"verbs": ["*"], "nonResourceURLs": ["*"]},
     ],
+    "localcluster:node": _NODE_MORE,
     "system:auth-delegator": [
         _rule("create", "authentication.k8s.io", "tokenreviews"),
         _rule("create", "authorization.k8s.io", "subjectaccessreviews"),
@@ -172,6 +184,7 @@ _OTHER_ROLES: dict[str, list[JSON]] = {
 _AUTHENTICATED = "Group system:authenticated"
 _BINDINGS = {
     "cluster-admin": ["Group system:masters"],
+    "localcluster:node": ["Group system:nodes"],
     "system:basic-user": [_AUTHENTICATED],
     "system:discovery": [_AUTHENTICATED],
     "system:kube-controller-manager": ["User system:kube-controller-manager"],
@@ -191,6 +204,7 @@ _NAMESPACED: list[tuple[str, str, list[JSON], str]] = [
         [_rule(_READ, "", "configmaps", "extension-apiserver-authentication")],
         "",
     ),
+    ("kube-system", "localcluster:node", _NODE_MORE_IN_KUBE_SYSTEM, "Group system:nodes"),
     (
         "kube-system",
         "system::leader-locking-kube-controller-manager",
