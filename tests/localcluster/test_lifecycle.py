@@ -118,6 +118,7 @@ def test_objects_are_kept_and_pods_restarted(data_dir):
         return ready(found) and status["containerID"] != before["status"]["containerStatuses"][0]["containerID"]
 
     eventually(runs_again, 20, "the pod runs again")
+    assert pod(cluster, "one")["status"]["containerStatuses"][0]["restartCount"] == 1
 
 
 def test_the_port_is_kept(data_dir):
