@@ -6,7 +6,6 @@ What is needed to take a living container up again after a restart of the node i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -14,28 +13,26 @@ import subprocess
 import time
 import uuid
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 from localcluster.client import ClientError
+from localcluster.node import container_end as end
 from localcluster.node import probes
 from localcluster.node.backoff import Backoff, duration
-from localcluster.node.container_log import Collector, LogFile, last_words
+from localcluster.node.container_image import ImageFinder
+from localcluster.node.container_log import Collector, LogFile
 from localcluster.node.container_probes import ContainerProbes, Heard
 from localcluster.node.container_record import ContainerRecord
 from localcluster.node.environment import ConfigError
 from localcluster.node.exec_session import run_briefly
-from localcluster.node.images import Catalogue, Image, UnknownImage
+from localcluster.node.images import Image
 from localcluster.node.launch import Launch
-from localcluster.node.pod_events import Events
-from localcluster.node.processes import UNKNOWN_EXIT_CODE, Process, Sweeper
+from localcluster.node.processes import UNKNOWN_EXIT_CODE, Process
 from localcluster.node.record_file import RecordFile
-from localcluster.node.settings import Settings
 from localcluster.node.status import ContainerState, is_sidecar, now_text, waiting
+from localcluster.node.surroundings import PodOfContainer
 
 log = logging.getLogger(__name__)
 
@@ -43,49 +40,9 @@ JSON = dict[str, Any]
 
 CONFIG_RETRY_SECONDS = (0.5, 5.0)
 """First and longest wait before a container that could not be made is tried again; a changed object comes before."""
-ERR_IMAGE_PULL_SECONDS = 2.0
-"""How long ErrImagePull shows before it becomes ImagePullBackOff."""
 AFTER_HOOK_SECONDS = 2.0
 """What is left for a program at least when its preStop hook took all the grace, as with a kubelet."""
 GROUP_POLL_SECONDS = 0.05
-MAX_TERMINATION_MESSAGE_BYTES = 4096
-START_ERROR_CODE = 128
-
-
-@dataclass
-class Surroundings:
-    """What all containers of a node share."""
-
-    settings: Settings
-    catalogue: Catalogue
-    events: Events
-    sweeper: Sweeper
-    session: aiohttp.ClientSession
-
-
-class PodOfContainer:
-    """What a container needs of its pod: an interface, implemented by `RunningPod`."""
-
-    pod: JSON
-    address: str
-    log_folder: Path
-    shared: Surroundings
-
-    def container_folder(self, name: str) -> Path:
-        raise NotImplementedError
-
-    async def launch(self, container: JSON, image: Image, container_id: str) -> Launch:
-        raise NotImplementedError
-
-    async def objects_changed(self, timeout_seconds: float) -> None:
-        raise NotImplementedError
-
-    def changed(self) -> None:
-        raise NotImplementedError
-
-    @property
-    def grace_seconds(self) -> float:
-        raise NotImplementedError
 
 
 class Container:
@@ -109,6 +66,7 @@ class Container:
         self._reaping: asyncio.Task[None] | None = None
         heard = Heard(self._has_started, self._readiness_result, self._unhealthy, self._probe_failed)
         self._probes = ContainerProbes(spec, self.target, heard)
+        self._images = ImageFinder(pod.shared.catalogue, settings, self._event, self._wait_for)
         self._record = RecordFile(self.folder / "record.json", self._as_record)
         self._background: set[asyncio.Task[Any]] = set()
         self._crashes = Backoff(settings.backoff_seconds, settings.max_backoff_seconds)
@@ -155,7 +113,7 @@ class Container:
                     if not self.restarts():
                         return
                     await self._back_off()
-                image = await self._find_image()
+                image = await self._images.find(self.spec)
                 if not await self._start(image):
                     continue
             if self.process is not None:
@@ -185,43 +143,6 @@ class Container:
             self._event("Warning", "BackOff", event)
             await asyncio.sleep(left)
         self._crashes.retry(time.monotonic())
-
-    async def _find_image(self) -> Image:
-        name = self.spec.get("image", "")
-        pulls = Backoff(self._shared.settings.backoff_seconds, self._shared.settings.max_backoff_seconds)
-        policy = self.spec.get("imagePullPolicy", "IfNotPresent")
-        while True:
-            try:
-                image = self._shared.catalogue.find(name)
-            except UnknownImage as error:
-                if policy == "Never":
-                    await self._image_missing(name)
-                else:
-                    await self._pull_failed(name, str(error), pulls)
-            else:
-                text = f'Container image "{name}" already present on machine and can be accessed by the pod'
-                self._event("Normal", "Pulled", text)
-                return image
-
-    async def _image_missing(self, name: str) -> None:
-        text = f'Container image "{name}" is not present with pull policy of Never'
-        self._event("Warning", "ErrImageNeverPull", text)
-        self._event("Warning", "Failed", "Error: ErrImageNeverPull")
-        self._wait_for("ErrImageNeverPull", text)
-        await asyncio.sleep(self._shared.settings.max_backoff_seconds)
-
-    async def _pull_failed(self, name: str, why: str, pulls: Backoff) -> None:
-        self._event("Normal", "Pulling", f'Pulling image "{name}"')
-        self._event("Warning", "Failed", f'Failed to pull image "{name}": {why}')
-        self._event("Warning", "Failed", "Error: ErrImagePull")
-        self._wait_for("ErrImagePull", why)
-        pulls.retry(time.monotonic())
-        shown = min(ERR_IMAGE_PULL_SECONDS, pulls.wait_seconds / 2)
-        await asyncio.sleep(shown)
-        self._event("Normal", "BackOff", f'Back-off pulling image "{name}"')
-        self._event("Warning", "Failed", "Error: ImagePullBackOff")
-        self._wait_for("ImagePullBackOff", f'Back-off pulling image "{name}": ErrImagePull: {why}')
-        await asyncio.sleep(pulls.wait_seconds - shown)
 
     async def _start(self, image: Image) -> bool:
         """Start the program; False if it could not be (its state then says so)."""
@@ -304,27 +225,10 @@ class Container:
                 os.close(fd)
 
     def _start_failed(self, launch: Launch, error: OSError) -> None:
-        program = launch.arguments[0]
-        if isinstance(error, FileNotFoundError) and error.filename in (program, str(launch.folder / program)):
-            in_path = "no such file or directory" if "/" in program else "executable file not found in $PATH"
-            why = f'exec: "{program}": {in_path}'
-        else:
-            why = f'exec: "{program}": {(error.strerror or str(error)).lower()}'
-        text = f"failed to start container process: {why}"
+        text = end.start_message(launch, error)
         self._event("Warning", "Failed", f"Error: {text}")
         self._finished_at = time.monotonic()
-        self._set(
-            {
-                "terminated": {
-                    "exitCode": START_ERROR_CODE,
-                    "reason": "StartError",
-                    "message": text,
-                    "startedAt": "1970-01-01T00:00:00Z",
-                    "finishedAt": now_text(),
-                    "containerID": self.state.container_id,
-                }
-            }
-        )
+        self._set({"terminated": end.start_error(self.state, text)})
         self._record.save()
 
     async def _after_start(self, hook: JSON) -> None:
@@ -372,22 +276,8 @@ class Container:
             # Stopped with the node: its work is not known to be done.
             code = UNKNOWN_EXIT_CODE
         reason = "OOMKilled" if self.out_of_memory else "Completed" if code == 0 else "Error"
-        result: JSON = {
-            "exitCode": code,
-            "reason": reason,
-            "startedAt": (self.state.state.get("running") or {}).get("startedAt"),
-            "finishedAt": now_text(),
-            "containerID": self.state.container_id,
-        }
-        message = ""
-        with contextlib.suppress(OSError):
-            content = (self.folder / "termination-log").read_bytes()[-MAX_TERMINATION_MESSAGE_BYTES:]
-            message = content.decode(errors="replace")
-        if not message and code and self.spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":
-            message = last_words(self.log_path())
-        if message:
-            result["message"] = message
-        return result
+        message = end.termination_message(self.spec, self.folder, code, self.log_path())
+        return end.terminated(self.state, code, reason, message)
 
     async def stop(self, grace_seconds: float, why: str = "") -> None:
         """End the program: preStop hook, SIGTERM to its group, SIGKILL after the grace. Returns when it has ended.
@@ -523,7 +413,7 @@ class Container:
             return
         self.process = Process.adopt(record.pid, record.started_ticks)
         if self.process is None:
-            state.state = {"terminated": self._lost()}
+            state.state = {"terminated": end.lost(state)}
             self._finished_at = time.monotonic()
             return
         state.ready = record.ready
@@ -542,17 +432,6 @@ class Container:
     def forget(self) -> None:
         """The pod's folder goes: write nothing there any more."""
         self._record.close()
-
-    def _lost(self) -> JSON:
-        running = self.state.state.get("running") or {}
-        return {
-            "exitCode": UNKNOWN_EXIT_CODE,
-            "reason": "ContainerStatusUnknown",
-            "message": "The container could not be located when the node was restarted",
-            "startedAt": running.get("startedAt"),
-            "finishedAt": now_text(),
-            "containerID": self.state.container_id,
-        }
 
     def _forget_logs_before(self, restart_count: int) -> None:
         for path in (self._pod.log_folder / self.name).glob("*.log*"):

@@ -13,13 +13,14 @@ from typing import Any
 
 from localcluster.client import ClientError
 from localcluster.node import volumes as volume_kinds
-from localcluster.node.container import Container, PodOfContainer, Surroundings
+from localcluster.node.container import Container
 from localcluster.node.environment import References, container_variables, named_references
 from localcluster.node.images import Image
 from localcluster.node.launch import Launch, Place, make_folders, make_launch
 from localcluster.node.objects import ObjectsOfPod
 from localcluster.node.record_file import RecordFile
 from localcluster.node.status import ContainerState, PodFacts, is_sidecar, now_text, pod_status, waiting
+from localcluster.node.surroundings import PodOfContainer, Surroundings
 from localcluster.node.volumes import VolumeError, Volumes
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ import aiohttp
 from localcluster.client import Client
 from localcluster.node.addresses import Addresses, NoAddress
 from localcluster.node.attach_session import AttachSession
-from localcluster.node.container import Container, Surroundings
+from localcluster.node.container import Container
 from localcluster.node.container_log import read_log
 from localcluster.node.exec_session import ExecSession
 from localcluster.node.images import Catalogue
@@ -27,6 +27,7 @@ from localcluster.node.pod_events import Events
 from localcluster.node.processes import MARK, Sweeper, all_pids, marked
 from localcluster.node.provider import LogOptions, UnknownContainer
 from localcluster.node.settings import Settings
+from localcluster.node.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
 
