@@ -8,6 +8,7 @@ await server.stop()       # ends watches, closes the store
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import datetime as dt
 import logging
 import re
@@ -55,6 +56,7 @@ MAX_CUT_WARNING = 256
 """How much each may where that is too much."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 COMPACTION_SECONDS = 30.0
+WORTH_TRIMMING_BYTES = 1024 * 1024
 PLAIN_404 = "404 page not found\n"
 HEALTH_PATHS = frozenset({"/healthz", "/livez", "/readyz"})
 
@@ -150,7 +152,8 @@ class Server:
     async def _compact(self) -> None:
         while True:
             await asyncio.sleep(COMPACTION_SECONDS)
-            self.store.compact()
+            if self.store.compact() > WORTH_TRIMMING_BYTES:
+                _give_memory_back()
 
     # ---- requests
 
@@ -338,6 +341,13 @@ async def _read(request: web.BaseRequest) -> bytes:
 def _too_large() -> APIError:
     message = f"Request entity too large: limit is {MAX_BODY_BYTES}"
     return APIError(413, "RequestEntityTooLarge", message)
+
+
+def _give_memory_back() -> None:
+    """Return freed memory between what is in use to the system, which the C library (glibc) does not by itself."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 class _Request(web.BaseRequest):

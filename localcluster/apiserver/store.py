@@ -28,7 +28,7 @@ HISTORY_EVENTS = 4000
 """How many events of one resource are kept for watches that start in the past and for pages of an old list."""
 HISTORY_SECONDS = 300.0
 """How long an event is kept; etcd's default compaction interval in Kubernetes is five minutes too."""
-HISTORY_BYTES = 16 * 1024 * 1024
+HISTORY_BYTES = 8 * 1024 * 1024
 """How much history of all resources together is kept, as JSON; beyond it the one that has most loses its oldest."""
 
 
@@ -276,10 +276,11 @@ class Store:
     # ---- history and watching
 
     def _remember(self, table: _Table, version: int, kind: str, key: str, data: bytes, old: JSON | None) -> None:
+        data = _exact(data)
         before = None if old is None else table.texts.get(key)
         size = len(data)
         if before is None and old is not None:
-            before = orjson.dumps(old)
+            before = _exact(orjson.dumps(old))
             size += len(before)
         table.remember(_Past(version, kind, key, data, before, size, time.monotonic()))
         self._history_bytes += size
@@ -288,12 +289,14 @@ class Store:
         while self._history_bytes > HISTORY_BYTES:
             self._history_bytes -= max(self._tables.values(), key=lambda t: t.history_bytes).forget_oldest()
 
-    def compact(self) -> None:
-        """Drop history older than HISTORY_SECONDS; to be called now and then."""
+    def compact(self) -> int:
+        """Drop history older than HISTORY_SECONDS; to be called now and then. The answer is how many bytes it took."""
         limit = time.monotonic() - HISTORY_SECONDS
+        before = self._history_bytes
         for table in self._tables.values():
             while table.history and table.history[0].time < limit:
                 self._history_bytes -= table.forget_oldest()
+        return before - self._history_bytes
 
     def since(self, storage: str, version: int) -> Sequence[Event]:
         """What happened after a version. Expired if that is too long ago."""
@@ -320,6 +323,11 @@ class Store:
         if table is None:
             table = self._tables[storage] = _Table(compacted=self._opened_at)
         return table
+
+
+def _exact(text: bytes) -> bytes:
+    """A copy for keeping: what orjson writes takes the next power of two of memory."""
+    return bytes(memoryview(text))
 
 
 def _make_private(path: Path) -> None:

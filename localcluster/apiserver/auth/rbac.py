@@ -24,7 +24,7 @@ ROLE_BINDINGS = f"{GROUP}/rolebindings"
 
 MASTERS = "system:masters"
 """The group that may do everything, whatever the roles say."""
-_MAX_DECISIONS = 8192
+_MAX_DECISIONS = 2048
 
 
 class RoleNotFound(Exception):
