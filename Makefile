@@ -4,8 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two processes, each with clusters of its own; a file stays in one.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+PYTEST_ARGS ?=
 # Not compiled: Python does that itself with the few modules that are used, which takes half the time.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-compile --editable
 SHOW_NAMES := awk '/^Collecting/ {printf " %s", $$2; fflush()} END {print ""}'
@@ -56,7 +55,8 @@ test: venv
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 soak: venv
-	SOAK_KILLS=50 SOAK_CHANGES=3600 $(BIN)/pytest -s tests/localcluster/test_crashes.py tests/localcluster/test_kopf_operator.py
+	SOAK_KILLS=50 SOAK_CHANGES=3600 $(BIN)/pytest -s tests/localcluster/test_crashes.py tests/localcluster/test_kopf_operator.py \
+		tests/localcluster/node/test_node.py
 
 bench: venv
 	$(BIN)/python -m benchmarks.localcluster

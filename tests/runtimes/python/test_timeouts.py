@@ -133,10 +133,8 @@ def test_a_stream_ends_at_the_limit_too(serve: Serve, tmp_path: Path) -> None:
     start = time.monotonic()
     answer = InBackground(lambda: function.call(do="endless_stream", file=str(tmp_path / "marks"))).result()
     assert "Connection broken" in str(answer) or "prematurely" in str(answer)
-    assert time.monotonic() - start < 2
-    assert "timed out while streaming" in wait_until(
-        lambda: "408" in function.log or ("streaming" in function.log and function.log)
-    )
+    assert time.monotonic() - start < 5
+    wait_until(lambda: "timed out while streaming" in function.log)
 
 
 def test_other_calls_of_a_replaced_worker_finish_first(serve: Serve) -> None:
