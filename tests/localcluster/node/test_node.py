@@ -65,7 +65,7 @@ def pods(cluster: Cluster, namespace: str) -> list[dict]:
 
 @pytest.mark.skipif(
     "SOAK_KILLS" not in os.environ,
-    reason="KNOWN WEAKNESS: on a machine whose cores are all busy a rollout of a plain Deployment can leave its Service "
+    reason="KNOWN WEAKNESS: where all cores are busy, a rollout of a plain Deployment can leave its Service "
     "without endpoints for a moment; `make soak` runs it",
 )
 def test_a_service_spreads_connections_and_survives_rollouts(cluster: Cluster, namespace: str, web: str) -> None:
