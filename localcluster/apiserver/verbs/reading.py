@@ -8,7 +8,10 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import orjson
+
 from localcluster.apiserver import tables
+from localcluster.apiserver.encoding.typed_decoding import json_type
 from localcluster.apiserver.errors import (
     NOT_SUPPORTED,
     APIError,
@@ -62,6 +65,7 @@ def list_objects(call: Call) -> JSON:
         if version_text and version_text != "0":
             raise bad_request("specifying resource version is not allowed when using continue")
         version, start = _read_token(token)
+        _check_not_in_future(call, version)
         at_old_version = version < store.version
         if version <= 0:
             version, at_old_version = store.version, False
@@ -249,16 +253,37 @@ def _read_token(token: str) -> tuple[int, str]:
     try:
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except ValueError as error:
-        raise bad_request(f"invalid continue token: continue key is not valid: {error}") from None
+        raise _bad_token(str(error)) from None
     try:
-        content = json.loads(raw)
+        content = orjson.loads(raw)
     except ValueError:
         first = raw.decode("latin-1")[:1]
         shown = first if first.isascii() and first.isprintable() else f"\\u{ord(first):04x}" if first else ""
         why = f"invalid character '{shown}' looking for beginning of value" if first else "unexpected end of JSON input"
-        raise bad_request(f"invalid continue token: continue key is not valid: {why}") from None
-    if not isinstance(content, dict) or content.get("v") != "meta.k8s.io/v1":
-        found = content.get("v", "") if isinstance(content, dict) else ""
-        why = f'server does not recognize this encoded version "{found}"'
-        raise bad_request(f"invalid continue token: continue key is not valid: {why}")
-    return int(content.get("rv", 0)), str(content.get("start", ""))
+        raise _bad_token(why) from None
+    return _token_fields(content)
+
+
+def _token_fields(content: Any) -> tuple[int, str]:
+    """Version and first key of a decoded token; errors as of Go's decoder and k8s.io/apiserver `DecodeContinue`."""
+    kind = json_type(content)
+    if not isinstance(content, dict):
+        raise _bad_token(f"json: cannot unmarshal {kind} into Go value of type storage.continueToken")
+    given = {key: value for key, value in content.items() if value is not None}
+    encoded, version, start = given.get("v", ""), given.get("rv", 0), given.get("start", "")
+    for name, value, wanted in (("v", encoded, "string"), ("rv", version, "int64"), ("start", start, "string")):
+        if type(value) is not (int if wanted == "int64" else str):
+            found = f"number {value}" if isinstance(value, float) else json_type(value)
+            field = f"Go struct field continueToken.{name} of type {wanted}"
+            raise _bad_token(f"json: cannot unmarshal {found} into {field}")
+    if encoded != "meta.k8s.io/v1":
+        raise _bad_token(f'server does not recognize this encoded version "{encoded}"')
+    if not version:
+        raise _bad_token("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")
+    if not start:
+        raise _bad_token("encoded start key empty (version meta.k8s.io/v1)")
+    return version, start
+
+
+def _bad_token(why: str) -> APIError:
+    return bad_request(f"invalid continue token: continue key is not valid: {why}")
