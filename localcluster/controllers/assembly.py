@@ -13,7 +13,6 @@ from localcluster.controllers.job.controller import JobController
 from localcluster.controllers.manager import Manager
 from localcluster.controllers.namespaces import NamespaceController
 from localcluster.controllers.nodes import NodeController, PodGarbageCollector, TaintEvictionController
-from localcluster.controllers.quota import ResourceQuotaController
 from localcluster.controllers.replicaset import ReplicaSetController
 from localcluster.controllers.scheduler.controller import Scheduler
 from localcluster.controllers.serviceaccounts import NamespaceDefaultsController
@@ -34,7 +33,6 @@ CONTROLLERS = (
     NamespaceController,
     HorizontalPodAutoscalerController,
     DisruptionController,
-    ResourceQuotaController,
     NodeController,
     TaintEvictionController,
     PodGarbageCollector,

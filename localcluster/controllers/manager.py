@@ -25,8 +25,6 @@ class Manager:
         self.recorder = Recorder(client)
         self._informers: dict[ResourceType, Informer] = {}
         self._controllers: list[Controller] = []
-        self.on_removed: list[Callable[[ResourceType, JSON], None]] = []
-        """Called with every object, of whatever kind, that is gone; by the garbage collector, which sees them all."""
 
     def informer(self, of: ResourceType, indexers: dict[str, Indexer] | None = None) -> Informer:
         """The one informer for all namespaces of a resource."""

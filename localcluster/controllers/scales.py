@@ -38,17 +38,6 @@ class Scales:
             raise NoSuchKind(f'no matches for kind "{kind}" in group "{group}"')
         return found.type
 
-    async def resource_of_plural(self, group: str, plural: str) -> ResourceType | None:
-        """Where the resource is; None if nowhere."""
-        for attempt in (0, 1):
-            for found in self._discovery.resources:
-                if (found.type.group, found.type.plural) == (group, plural):
-                    return found.type
-            if attempt == 0:
-                self._discovery = await discover(self._client)
-                self._read_at = time.monotonic()
-        return None
-
     async def get(self, namespace: str, reference: JSON) -> JSON:
         """The Scale of what a scaleTargetRef or an owner reference names."""
         of = await self.resource(reference.get("apiVersion", ""), reference["kind"])

@@ -2,7 +2,8 @@
 
     status = QuotaStatus(store)      # inside the event loop; follows the stored objects by itself
 
-Here rather than in a controller, because admission shows the new numbers to whoever asks next.
+Here and in no controller: who has created something reads its usage with the next request, as on a real server, whose
+admission writes it too.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ class QuotaStatus:
         self._followed: dict[str, Callable[[], None]] = {STORAGE: store.subscribe(STORAGE, self._changed)}
         for quota in store.list(STORAGE):
             self._follow(quota)
+            # The process may have ended between a change and what follows from it.
+            self._pending.add(quota["metadata"]["namespace"])
+        self.update()
 
     def stop(self) -> None:
         for unsubscribe in self._followed.values():

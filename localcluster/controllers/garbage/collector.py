@@ -120,8 +120,6 @@ class GarbageCollector(Controller):
                 self.graph.put(of, new)
             elif old is not None:
                 self.graph.remove(old["metadata"]["uid"])
-                for listener in self.manager.on_removed:
-                    listener(of, old)
             if of.kind == DEFINITIONS.kind:
                 self._definitions_changed.set()
 

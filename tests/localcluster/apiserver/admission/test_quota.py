@@ -155,3 +155,29 @@ async def test_status_follows(cluster, store):
     await used()
     assert store.version == version
     status.stop()
+
+
+async def test_status_follows_the_end_of_pods_and_custom_resources(store):
+    status = QuotaStatus(store)
+    store.create("/resourcequotas", quota({"pods": "2", "requests.cpu": "1", "count/things.e.example": "1"}))
+
+    async def used():
+        await asyncio.sleep(0)
+        return store.get("/resourcequotas", "n", "q")["status"]["used"]
+
+    running = store.create("/pods", pod("p", {"cpu": "600m"}))
+    store.create("e.example/things", {"metadata": {"name": "t", "namespace": "n"}})
+    assert await used() == {"pods": "1", "requests.cpu": "600m", "count/things.e.example": "1"}
+    store.update("/pods", {**running, "metadata": {**running["metadata"]}, "status": {"phase": "Failed"}}, running)
+    assert await used() == {"pods": "0", "requests.cpu": "0", "count/things.e.example": "1"}
+    status.stop()
+
+
+def test_status_catches_up_at_the_start(store):
+    store.create("/resourcequotas", quota({"count/secrets": "2"}))
+    store.create("/secrets", secret("a"))
+    QuotaStatus(store).stop()
+    assert store.get("/resourcequotas", "n", "q")["status"] == {
+        "hard": {"count/secrets": "2"},
+        "used": {"count/secrets": "1"},
+    }
